@@ -1,0 +1,141 @@
+"""What a simulator promises: one Protocol, its capabilities as data, and a registry by entry point."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from neuromorph.errors import BackendError, GraphError, SaturationError
+from neuromorph.graph.graph import Graph
+from neuromorph.graph.populations import ALIF, LI, LIF, Input
+from neuromorph.recording import Recording
+from neuromorph.spikes import Spikes
+
+type Inputs = Spikes | Mapping[str, Spikes]
+type Progress = Callable[[int, int], None]
+"""Called with (samples done, samples in all)."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend computes exactly. The README's support table is made of these."""
+
+    precisions: tuple[str, ...] = ("float", "integer")
+    populations: tuple[str, ...] = ("LI", "LIF", "ALIF")
+    resets: tuple[str, ...] = ("subtract", "to_value")
+    adaptations: tuple[str, ...] = ("threshold", "current")
+    synaptic_current: bool = True
+    refractory: bool = True
+    per_neuron_constants: bool = True
+    mixed_delays: bool = True
+    states: tuple[str, ...] = ("v", "a")
+    saturation_counts: bool = True
+    note: str = ""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A simulator of graphs. `run` simulates every sample from zero state."""
+
+    name: str
+    capabilities: Capabilities
+
+    def available(self) -> str | None:
+        """None if it can run here, else why not and what to install."""
+        ...
+
+    def run(
+        self,
+        graph: Graph,
+        inputs: Inputs,
+        *,
+        states: Iterable[str] = (),
+        strict: bool = False,
+        progress: Progress | None = None,
+    ) -> Recording:
+        """Simulate all samples of `inputs` (one Spikes, or one per Input population by name).
+
+        `states`: populations whose state traces are recorded. `strict`: raise SaturationError when an integer run
+        clips or wraps a state variable. Readouts and spikes are recorded always.
+
+        Raises:
+            GraphError: inputs do not fit the graph.
+            BackendError: the backend lacks something that the graph needs, or is not installed.
+        """
+        ...
+
+
+def backends() -> dict[str, Backend]:
+    """Every registered backend by name, sorted; importing one does not import its simulator."""
+    return {entry.name: entry.load()() for entry in sorted(entry_points(group="neuromorph.backends"), key=lambda e: e.name)}
+
+
+def get(name: str) -> Backend:
+    """The backend of that name."""
+    for entry in entry_points(group="neuromorph.backends", name=name):
+        return entry.load()()
+    raise BackendError(f"Backend {name!r} is unknown; there are {', '.join(backends())}.")
+
+
+def match_inputs(graph: Graph, inputs: Inputs) -> dict[str, Spikes]:
+    """Inputs by population name, checked against the graph: names, sizes, dt, equal samples and steps."""
+    if isinstance(inputs, Spikes):
+        if len(graph.inputs) != 1:
+            raise GraphError(f"Inputs: one Spikes given for {len(graph.inputs)} Input populations; give a mapping by name.")
+        inputs = {graph.inputs[0].name: inputs}
+    wanted = {p.name: p for p in graph.inputs}
+    if set(inputs) != set(wanted):
+        raise GraphError(f"Inputs: given for {sorted(inputs)}; the graph has Input populations {sorted(wanted)}.")
+    for name, spikes in inputs.items():
+        if spikes.n_neurons != wanted[name].n:
+            raise GraphError(f"Inputs: {name!r} has {spikes.n_neurons} channels; the graph's has {wanted[name].n}.")
+        if not np.isclose(spikes.dt, graph.dt, rtol=1e-9, atol=0):
+            raise GraphError(f"Inputs: {name!r} has dt {spikes.dt} s; the graph's step is {graph.dt} s. Encode the input anew.")
+    if len({s.shape[:2] for s in inputs.values()}) > 1:
+        raise GraphError("Inputs: Input populations differ in samples or steps; they must agree.")
+    return dict(inputs)
+
+
+def missing(graph: Graph, can: Capabilities) -> list[str]:
+    """What the graph needs and the backend lacks, in words; empty when it can run."""
+    needs: list[str] = []
+    if graph.precision not in can.precisions:
+        needs.append(f"{graph.precision} graphs")
+    for p in graph.populations:
+        if isinstance(p, Input):
+            continue
+        if type(p).__name__ not in can.populations:
+            needs.append(f"{type(p).__name__} ({p.name})")
+        if isinstance(p, LIF) and p.reset not in can.resets:
+            needs.append(f"reset {p.reset!r} ({p.name})")
+        if isinstance(p, ALIF) and p.adaptation not in can.adaptations:
+            needs.append(f"adaptation {p.adaptation!r} ({p.name})")
+        if isinstance(p, (LI, LIF)) and p.decay_u.any() and not can.synaptic_current:
+            needs.append(f"synaptic current ({p.name})")
+        if isinstance(p, LIF) and p.n_ref.any() and not can.refractory:
+            needs.append(f"refractory period ({p.name})")
+    if not can.mixed_delays and any(p.max_delay > 1 for p in graph.projections):
+        needs.append("delays above one step")
+    return needs
+
+
+def prepare(backend: Backend, graph: Graph, inputs: Inputs, states: Iterable[str]) -> tuple[dict[str, Spikes], tuple[str, ...]]:
+    """The checks that every `run` begins with: installed, able, inputs fit, recorded populations exist."""
+    if reason := backend.available():
+        raise BackendError(f"Backend {backend.name!r} cannot run here: {reason}")
+    if lacking := missing(graph, backend.capabilities):
+        raise BackendError(f"Backend {backend.name!r} does not compute {', '.join(lacking)}; run this graph on another backend.")
+    wanted = tuple(states)
+    for name in wanted:
+        if isinstance(graph.population(name), Input):
+            raise GraphError(f"States: {name!r} is an Input and has none.")
+    return match_inputs(graph, inputs), wanted
+
+
+def enforce(strict: bool, saturations: Mapping[str, int], backend: str) -> None:
+    """Raise in strict runs if anything was clipped or wrapped."""
+    if strict and saturations:
+        what = ", ".join(f"{name} {count} times" for name, count in saturations.items())
+        raise SaturationError(f"{backend}: state variables saturated: {what}. Quantise with more headroom, or run with strict=False.")

@@ -1,0 +1,7 @@
+"""The graph format: populations, projections, validation, HDF5. Depends on numpy and h5py alone."""
+
+from neuromorph.graph.graph import Graph
+from neuromorph.graph.populations import ALIF, LI, LIF, Input, Population
+from neuromorph.graph.projections import Projection
+
+__all__ = ["ALIF", "LI", "LIF", "Graph", "Input", "Population", "Projection"]

@@ -1,0 +1,154 @@
+"""Spikes: events (sample, step, neuron) of one population, with the shape and step length that give them meaning."""
+
+import os
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, Int32, Int64, Num
+from numpy.typing import ArrayLike
+
+from neuromorph.errors import FormatError, GraphError
+from neuromorph.graph.container import Group, read, write
+from neuromorph.graph.populations import read_only
+
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """Spike events, sorted by sample, then step, then neuron, each at most once.
+
+    `sample`, `step`, `neuron`: int32 [n_events]. `dt` [s]. Dense form: bool [n_steps, n_samples, n_neurons]
+    (time, batch, neurons).
+
+    Raises:
+        GraphError: events outside the shape, unsorted or repeated; use `from_events` to sort.
+    """
+
+    sample: Int32[np.ndarray, " events"]
+    step: Int32[np.ndarray, " events"]
+    neuron: Int32[np.ndarray, " events"]
+    n_samples: int
+    n_steps: int
+    n_neurons: int
+    dt: float
+
+    def __post_init__(self) -> None:
+        for field in ("sample", "step", "neuron"):
+            object.__setattr__(self, field, read_only(getattr(self, field)))
+        if self.n_samples < 0 or self.n_steps < 0 or self.n_neurons < 1 or not (np.isfinite(self.dt) and self.dt > 0):
+            raise GraphError(f"Spikes: shape {self.shape} and dt {self.dt} must be positive.")
+        for field, limit in (("sample", self.n_samples), ("step", self.n_steps), ("neuron", self.n_neurons)):
+            values = getattr(self, field)
+            if len(values) and (values.min() < 0 or values.max() >= limit):
+                raise GraphError(f"Spikes: {field} reaches {values.min()}..{values.max()}; allowed 0..{limit - 1}.")
+        if len(self) > 1 and (np.diff(self._order()) <= 0).any():
+            raise GraphError("Spikes: events must ascend by (sample, step, neuron) without repeats; use Spikes.from_events.")
+
+    @classmethod
+    def from_events(
+        cls, sample: ArrayLike, step: ArrayLike, neuron: ArrayLike, *, n_samples: int, n_steps: int, n_neurons: int, dt: float
+    ) -> Self:
+        """Events in any order; sorts them. Repeats are refused."""
+        columns = [np.asarray(x, dtype=np.int32).reshape(-1) for x in (sample, step, neuron)]
+        order = np.lexsort(columns[::-1])
+        sample_, step_, neuron_ = (column[order] for column in columns)
+        return cls(sample_, step_, neuron_, n_samples, n_steps, n_neurons, dt)
+
+    @classmethod
+    def from_dense(cls, dense: Bool[np.ndarray, "steps samples neurons"] | Num[np.ndarray, "steps samples neurons"], dt: float) -> Self:
+        """From an array [n_steps, n_samples, n_neurons] of zeros and ones."""
+        if not np.isin(dense, (0, 1)).all():
+            raise GraphError("Spikes.from_dense: values other than 0 and 1; spikes are binary.")
+        step, sample, neuron = np.nonzero(dense)
+        n_steps, n_samples, n_neurons = dense.shape
+        return cls.from_events(sample, step, neuron, n_samples=n_samples, n_steps=n_steps, n_neurons=n_neurons, dt=dt)
+
+    def to_dense(self) -> Bool[np.ndarray, "steps samples neurons"]:
+        dense = np.zeros(self.shape, dtype=np.bool_)
+        dense[self.step, self.sample, self.neuron] = True
+        return dense
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n_steps, n_samples, n_neurons)"""
+        return self.n_steps, self.n_samples, self.n_neurons
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Spikes):
+            return NotImplemented
+        return (
+            self.shape == other.shape
+            and self.dt == other.dt
+            and all(np.array_equal(getattr(self, f), getattr(other, f)) for f in ("sample", "step", "neuron"))
+        )
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def select(self, samples: ArrayLike) -> Self:
+        """The given samples, renumbered 0, 1, ... in the order given."""
+        wanted = np.asarray(samples, dtype=np.int64).reshape(-1)
+        place = np.full(self.n_samples, -1, dtype=np.int64)
+        place[wanted] = np.arange(len(wanted))
+        keep = place[self.sample] >= 0
+        return self.from_events(
+            place[self.sample[keep]],
+            self.step[keep],
+            self.neuron[keep],
+            n_samples=len(wanted),
+            n_steps=self.n_steps,
+            n_neurons=self.n_neurons,
+            dt=self.dt,
+        )
+
+    def counts(self) -> Int64[np.ndarray, "samples neurons"]:
+        """Spikes of each neuron in each sample [n_samples, n_neurons]."""
+        flat = self.sample.astype(np.int64) * self.n_neurons + self.neuron
+        return np.bincount(flat, minlength=self.n_samples * self.n_neurons).reshape(self.n_samples, self.n_neurons)
+
+    def rate(self) -> float:
+        """Mean firing rate [Hz] over samples, steps and neurons."""
+        cells = self.n_steps * self.n_samples * self.n_neurons
+        return len(self) / cells / self.dt if cells else 0.0
+
+    def _order(self) -> np.ndarray:
+        return (self.sample.astype(np.int64) * self.n_steps + self.step) * self.n_neurons + self.neuron
+
+
+def to_tree(spikes: Spikes) -> Group:
+    """The file's tree of a spike array (also used inside recordings)."""
+    shape = {"n_samples": spikes.n_samples, "n_steps": spikes.n_steps, "n_neurons": spikes.n_neurons, "dt": float(spikes.dt)}
+    return Group(dict(shape), {"sample": spikes.sample, "step": spikes.step, "neuron": spikes.neuron})
+
+
+def from_tree(tree: Group, place: str) -> Spikes:
+    try:
+        a = tree.attributes
+        return Spikes(
+            **{name: tree.arrays[name].astype(np.int32) for name in ("sample", "step", "neuron")},
+            n_samples=int(a["n_samples"]),
+            n_steps=int(a["n_steps"]),
+            n_neurons=int(a["n_neurons"]),
+            dt=float(a["dt"]),
+        )
+    except (KeyError, GraphError) as error:
+        raise FormatError(f"{place}: {error}") from error
+
+
+def save_spikes(path: str | os.PathLike[str], populations: dict[str, Spikes]) -> None:
+    """Write spike arrays by population name to one HDF5 file, atomically."""
+    write(path, "spikes", VERSION, Group(groups={name: to_tree(spikes) for name, spikes in populations.items()}))
+
+
+def load_spikes(path: str | os.PathLike[str]) -> dict[str, Spikes]:
+    """Read spike arrays by population name.
+
+    Raises:
+        FormatError: see `neuromorph.graph.container.read`.
+    """
+    tree = read(path, "spikes", VERSION)
+    return {name: from_tree(group, f"{path}: /{name}") for name, group in tree.groups.items()}
