@@ -31,3 +31,7 @@ class EnergyUnavailable(NeuromorphError):
 
 class SaturationError(NeuromorphError, ArithmeticError):
     """A strict integer run clipped or wrapped a state variable."""
+
+
+class TrainingError(NeuromorphError, ValueError):
+    """Training was asked for something impossible, or diverged."""

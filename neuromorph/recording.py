@@ -1,14 +1,14 @@
 """What a run of a graph left behind: spikes, readout traces, state traces, saturations."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from neuromorph.errors import FormatError
 from neuromorph.graph.container import Group, read, write
-from neuromorph.spikes import Spikes, from_tree, to_tree
+from neuromorph.spikes import Spikes, from_tree, join_spikes, to_tree
 
 VERSION = 1
 
@@ -33,6 +33,37 @@ class Recording:
     readouts: Mapping[str, np.ndarray]
     states: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict[str, Mapping[str, np.ndarray]])
     saturations: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def select(self, samples: Sequence[int]) -> "Recording":
+        """The given samples, renumbered; saturations, which were counted over all, are kept as they are."""
+        chosen = list(samples)
+        return replace(
+            self,
+            n_samples=len(chosen),
+            spikes={name: spikes.select(chosen) for name, spikes in self.spikes.items()},
+            readouts={name: trace[:, chosen] for name, trace in self.readouts.items()},
+            states={name: {x: trace[:, chosen] for x, trace in traces.items()} for name, traces in self.states.items()},
+        )
+
+
+def join(parts: Sequence[Recording]) -> Recording:
+    """Recordings of one graph on consecutive batches of samples, as one recording."""
+    first = parts[0]
+    saturations: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.saturations.items():
+            saturations[name] = saturations.get(name, 0) + count
+    return replace(
+        first,
+        n_samples=sum(part.n_samples for part in parts),
+        spikes={name: join_spikes([part.spikes[name] for part in parts]) for name in first.spikes},
+        readouts={name: np.concatenate([part.readouts[name] for part in parts], axis=1) for name in first.readouts},
+        states={
+            name: {x: np.concatenate([part.states[name][x] for part in parts], axis=1) for x in traces}
+            for name, traces in first.states.items()
+        },
+        saturations=saturations,
+    )
 
 
 def save_recording(path: str | os.PathLike[str], recording: Recording) -> None:

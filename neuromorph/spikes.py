@@ -1,16 +1,15 @@
 """Spikes: events (sample, step, neuron) of one population, with the shape and step length that give them meaning."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, Num
-from numpy.typing import ArrayLike
 
 from neuromorph.errors import FormatError, GraphError
 from neuromorph.graph.container import Group, read, write
-from neuromorph.graph.populations import read_only
+from neuromorph.graph.populations import Values, read_only
+from neuromorph.shapes import Bool, Int32, Int64, Num
 
 VERSION = 1
 
@@ -48,8 +47,8 @@ class Spikes:
 
     @classmethod
     def from_events(
-        cls, sample: ArrayLike, step: ArrayLike, neuron: ArrayLike, *, n_samples: int, n_steps: int, n_neurons: int, dt: float
-    ) -> Self:
+        cls, sample: Values, step: Values, neuron: Values, *, n_samples: int, n_steps: int, n_neurons: int, dt: float
+    ) -> "Spikes":
         """Events in any order; sorts them. Repeats are refused."""
         columns = [np.asarray(x, dtype=np.int32).reshape(-1) for x in (sample, step, neuron)]
         order = np.lexsort(columns[::-1])
@@ -57,7 +56,7 @@ class Spikes:
         return cls(sample_, step_, neuron_, n_samples, n_steps, n_neurons, dt)
 
     @classmethod
-    def from_dense(cls, dense: Bool[np.ndarray, "steps samples neurons"] | Num[np.ndarray, "steps samples neurons"], dt: float) -> Self:
+    def from_dense(cls, dense: Bool[np.ndarray, "steps samples neurons"] | Num[np.ndarray, "steps samples neurons"], dt: float) -> "Spikes":
         """From an array [n_steps, n_samples, n_neurons] of zeros and ones."""
         if not np.isin(dense, (0, 1)).all():
             raise GraphError("Spikes.from_dense: values other than 0 and 1; spikes are binary.")
@@ -89,7 +88,7 @@ class Spikes:
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
-    def select(self, samples: ArrayLike) -> Self:
+    def select(self, samples: Values) -> "Spikes":
         """The given samples, renumbered 0, 1, ... in the order given."""
         wanted = np.asarray(samples, dtype=np.int64).reshape(-1)
         place = np.full(self.n_samples, -1, dtype=np.int64)
@@ -119,6 +118,20 @@ class Spikes:
         return (self.sample.astype(np.int64) * self.n_steps + self.step) * self.n_neurons + self.neuron
 
 
+def join_spikes(parts: Sequence[Spikes]) -> Spikes:
+    """Spikes of one population on consecutive batches of samples, as one array."""
+    offsets = np.cumsum([0, *(part.n_samples for part in parts)])
+    return Spikes(
+        np.concatenate([part.sample + np.int32(offset) for part, offset in zip(parts, offsets)]),
+        np.concatenate([part.step for part in parts]),
+        np.concatenate([part.neuron for part in parts]),
+        n_samples=int(offsets[-1]),
+        n_steps=parts[0].n_steps,
+        n_neurons=parts[0].n_neurons,
+        dt=parts[0].dt,
+    )
+
+
 def to_tree(spikes: Spikes) -> Group:
     """The file's tree of a spike array (also used inside recordings)."""
     shape = {"n_samples": spikes.n_samples, "n_steps": spikes.n_steps, "n_neurons": spikes.n_neurons, "dt": float(spikes.dt)}
@@ -139,9 +152,12 @@ def from_tree(tree: Group, place: str) -> Spikes:
         raise FormatError(f"{place}: {error}") from error
 
 
-def save_spikes(path: str | os.PathLike[str], populations: dict[str, Spikes]) -> None:
-    """Write spike arrays by population name to one HDF5 file, atomically."""
-    write(path, "spikes", VERSION, Group(groups={name: to_tree(spikes) for name, spikes in populations.items()}))
+def save_spikes(
+    path: str | os.PathLike[str], populations: Mapping[str, Spikes], labels: Int64[np.ndarray, " samples"] | None = None
+) -> None:
+    """Write spike arrays by population name, and labels of the samples where there are, to one HDF5 file, atomically."""
+    arrays = {} if labels is None else {"labels": np.asarray(labels)}
+    write(path, "spikes", VERSION, Group({}, arrays, {name: to_tree(spikes) for name, spikes in populations.items()}))
 
 
 def load_spikes(path: str | os.PathLike[str]) -> dict[str, Spikes]:
@@ -152,3 +168,19 @@ def load_spikes(path: str | os.PathLike[str]) -> dict[str, Spikes]:
     """
     tree = read(path, "spikes", VERSION)
     return {name: from_tree(group, f"{path}: /{name}") for name, group in tree.groups.items()}
+
+
+def load_labels(path: str | os.PathLike[str]) -> Int64[np.ndarray, " samples"] | None:
+    """The labels kept in a spike file, None where it has none.
+
+    Raises:
+        FormatError: see `neuromorph.graph.container.read`; or labels that are not one a sample.
+    """
+    tree = read(path, "spikes", VERSION)
+    labels = tree.arrays.get("labels")
+    if labels is None:
+        return None
+    samples = {int(group.attributes["n_samples"]) for group in tree.groups.values()}
+    if labels.ndim != 1 or samples != {len(labels)}:
+        raise FormatError(f"{path}: labels of shape {labels.shape} for {samples} samples; a file holds one label a sample.")
+    return labels.astype(np.int64)

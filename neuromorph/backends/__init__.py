@@ -1,5 +1,5 @@
 """Simulators of graphs: one Protocol, loaded when asked for."""
 
-from neuromorph.backends.base import Backend, Capabilities, backends, get
+from neuromorph.backends.base import Backend, Capabilities, backend, backends
 
-__all__ = ["Backend", "Capabilities", "backends", "get"]
+__all__ = ["Backend", "Capabilities", "backend", "backends"]

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from neuromorph.errors import BackendError, GraphError, SaturationError
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import ALIF, LI, LIF, Input
+from neuromorph.graph.populations import ALIF, LIF, Input
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 type Inputs = Spikes | Mapping[str, Spikes]
 type Progress = Callable[[int, int], None]
@@ -69,14 +71,21 @@ class Backend(Protocol):
 
 def backends() -> dict[str, Backend]:
     """Every registered backend by name, sorted; importing one does not import its simulator."""
-    return {entry.name: entry.load()() for entry in sorted(entry_points(group="neuromorph.backends"), key=lambda e: e.name)}
+    return {entry.name: entry.load()() for entry in sorted(_entries(), key=lambda e: e.name)}
 
 
-def get(name: str) -> Backend:
+def backend(name: str) -> Backend:
     """The backend of that name."""
-    for entry in entry_points(group="neuromorph.backends", name=name):
-        return entry.load()()
+    for entry in _entries():
+        if entry.name == name:
+            return entry.load()()
     raise BackendError(f"Backend {name!r} is unknown; there are {', '.join(backends())}.")
+
+
+def _entries() -> "EntryPoints":
+    from importlib.metadata import entry_points
+
+    return entry_points(group="neuromorph.backends")
 
 
 def match_inputs(graph: Graph, inputs: Inputs) -> dict[str, Spikes]:
@@ -112,7 +121,7 @@ def missing(graph: Graph, can: Capabilities) -> list[str]:
             needs.append(f"reset {p.reset!r} ({p.name})")
         if isinstance(p, ALIF) and p.adaptation not in can.adaptations:
             needs.append(f"adaptation {p.adaptation!r} ({p.name})")
-        if isinstance(p, (LI, LIF)) and p.decay_u.any() and not can.synaptic_current:
+        if p.decay_u.any() and not can.synaptic_current:
             needs.append(f"synaptic current ({p.name})")
         if isinstance(p, LIF) and p.n_ref.any() and not can.refractory:
             needs.append(f"refractory period ({p.name})")

@@ -1,6 +1,6 @@
 """The specification in numpy: floats and fixed point, all samples at once. Clear first, fast second."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +9,7 @@ from neuromorph.backends.base import Capabilities, Inputs, Progress, enforce, pr
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons
 from neuromorph.graph.projections import Projection
-from neuromorph.recording import Recording
+from neuromorph.recording import Recording, join
 from neuromorph.spikes import Spikes
 
 STATE_MAX = 2**23 - 1
@@ -106,7 +106,8 @@ class SynapticInput:
         """Spikes (sample, source) emitted at step t, in ascending order of sample and source."""
         p = self.projection
         fan = p.indptr[source + 1] - p.indptr[source]
-        synapse = np.arange(fan.sum()) + np.repeat(p.indptr[source] - np.concatenate([[0], np.cumsum(fan)[:-1]]), fan)
+        before = np.cumsum(fan) - fan
+        synapse = np.arange(int(fan.sum())) + np.repeat(p.indptr[source] - before, fan)
         _, n_samples, n_target = self.ring.shape
         slot = (t + p.delays[synapse]) % self.depth
         place = (slot * n_samples + np.repeat(sample, fan)) * n_target + p.indices[synapse]
@@ -136,14 +137,14 @@ class ReferenceBackend:
         self, graph: Graph, inputs: Inputs, *, states: Iterable[str] = (), strict: bool = False, progress: Progress | None = None
     ) -> Recording:
         by_name, wanted = prepare(self, graph, inputs, states)
-        n_steps, n_samples, _ = next(iter(by_name.values())).shape
-        parts: list[_Chunk] = []
+        n_samples = next(iter(by_name.values())).n_samples
+        parts: list[Recording] = []
         for first in range(0, n_samples, CHUNK):
             chosen = np.arange(first, min(first + CHUNK, n_samples))
             parts.append(_Chunk(graph, {k: s.select(chosen) for k, s in by_name.items()}, wanted).run())
             if progress:
                 progress(int(chosen[-1]) + 1, n_samples)
-        recording = _join(graph, parts, n_steps, n_samples)
+        recording = join(parts)
         enforce(strict, recording.saturations, self.name)
         return recording
 
@@ -173,7 +174,7 @@ class _Chunk:
         zero = np.zeros((self.n_samples, p.n), dtype=np.int64 if self.integer else np.float64)
         return State(zero, zero, zero, zero, zero.astype(np.bool_), np.zeros(zero.shape, dtype=np.int64))
 
-    def run(self) -> "_Chunk":
+    def run(self) -> Recording:
         step = step_integer if self.integer else step_float
         for t in range(self.n_steps):
             for p in self.neurons:
@@ -183,7 +184,18 @@ class _Chunk:
             for projection in self.graph.projections:
                 fired = self.inputs[projection.source][t] if projection.source in self.inputs else self.states[projection.source].z
                 self.synapses[projection.name].send(t, *np.nonzero(fired))
-        return self
+        return Recording(
+            backend=ReferenceBackend.name,
+            precision=self.graph.precision,
+            graph_digest=self.graph.digest(),
+            dt=self.graph.dt,
+            n_samples=self.n_samples,
+            n_steps=self.n_steps,
+            spikes={name: Spikes.from_dense(z, self.graph.dt) for name, z in self.z.items()},
+            readouts=self.y,
+            states=self.traces,
+            saturations={f"{name}.{x}": count for name, state in self.states.items() for x, count in state.saturations.items()},
+        )
 
     def _current(self, p: Neurons, t: int) -> np.ndarray:
         arrivals = [self.synapses[q.name].receive(t) for q in self.graph.incoming(p.name)]
@@ -196,33 +208,3 @@ class _Chunk:
             self.z[p.name][t] = state.z
         for name, trace in self.traces.get(p.name, {}).items():
             trace[t] = state.v if name == "v" else state.a
-
-    def saturations(self) -> Iterator[tuple[str, int]]:
-        for name, state in self.states.items():
-            for variable, count in state.saturations.items():
-                yield f"{name}.{variable}", count
-
-
-def _join(graph: Graph, parts: list[_Chunk], n_steps: int, n_samples: int) -> Recording:
-    """Chunks of samples as one recording."""
-
-    def stacked(pick: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate(pick, axis=1)
-
-    saturations: dict[str, int] = {}
-    for part in parts:
-        for name, count in part.saturations():
-            saturations[name] = saturations.get(name, 0) + count
-    first = parts[0]
-    return Recording(
-        backend="reference",
-        precision=graph.precision,
-        graph_digest=graph.digest(),
-        dt=graph.dt,
-        n_samples=n_samples,
-        n_steps=n_steps,
-        spikes={name: Spikes.from_dense(stacked([c.z[name] for c in parts]), graph.dt) for name in first.z},
-        readouts={name: stacked([c.y[name] for c in parts]) for name in first.y},
-        states={name: {x: stacked([c.traces[name][x] for c in parts]) for x in traces} for name, traces in first.traces.items()},
-        saturations=saturations,
-    )

@@ -7,7 +7,9 @@ storage outside the file is opened, no size is believed before it is checked, an
 
 import hashlib
 import io
+import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +17,19 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from neuromorph.errors import FormatError
 from neuromorph.files import atomic_write
+from neuromorph.graph import storage
+from neuromorph.graph.storage import DTYPES, MAX_ATTRIBUTE, MAX_DIMENSIONS, Attribute
 
-type Attribute = str | int | float | bool
-
-DTYPES = {np.dtype(kind) for kind in ("<f8", "<f4", "<i8", "<i4", "<i2", "<i1", "|i1", "|u1")}
-FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
-MAX_BYTES = 2**36  # 64 GiB of arrays
-MAX_MEMBERS = 4096  # members of one group
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.>-]{0,255}")
+CHUNK = 2**20  # bytes
+SMALL = 2**12  # bytes; arrays up to this size are stored plainly, packing would make them larger
+MAX_BYTES = 2**32  # of arrays in one file, unless the caller allows more
+MAX_MEMBERS = 4096  # members, and attributes, of one group
 MAX_DEPTH = 6
-MAX_ATTRIBUTE = 2**20  # characters
-DEFLATE_LIMIT = 1100  # deflate cannot shrink below 1/1032
 
 
 @dataclass(frozen=True)
@@ -38,54 +40,90 @@ class Group:
     arrays: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     groups: dict[str, "Group"] = field(default_factory=dict[str, "Group"])
 
+    def __post_init__(self) -> None:
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in self.attributes.items()}
+        object.__setattr__(self, "attributes", plain)
+
 
 def write(path: str | os.PathLike[str], kind: str, version: int, tree: Group) -> None:
-    """Write `tree` as a file of `kind` ("graph", "spikes", ...), atomically."""
+    """Write `tree` as a file of `kind` ("graph", "spikes", ...), atomically.
+
+    Raises:
+        FormatError: the tree holds what `read` would refuse; the message names the place. Nothing is written.
+    """
     atomic_write(path, to_bytes(kind, version, tree))
 
 
 def to_bytes(kind: str, version: int, tree: Group) -> bytes:
     """The file's bytes; equal trees give equal bytes with the same HDF5 library."""
+    _check(tree, "", 0)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("earliest", "v110")) as file:
         root = file.create_group("neuromorph")
-        root.attrs["format"] = f"neuromorph.{kind}"
-        root.attrs["version"] = np.int64(version)
-        root.attrs["sha256"] = digest(tree)
+        header = Group({"format": f"neuromorph.{kind}", "version": version, "sha256": digest(kind, version, tree)})
+        _write_group(root, header)
         _write_group(root.create_group("content"), tree)
     return buffer.getvalue()
 
 
+def _check(tree: Group, place: str, depth: int) -> None:
+    """Refuse to write what cannot be read back."""
+    if depth > MAX_DEPTH or max(len(tree.attributes), len(tree.arrays) + len(tree.groups)) > MAX_MEMBERS:
+        raise FormatError(f"{place or '/'} is deeper than {MAX_DEPTH} groups or has over {MAX_MEMBERS} members; it cannot be written.")
+    for name in (*tree.attributes, *tree.arrays, *tree.groups):
+        if not NAME.fullmatch(name):
+            raise FormatError(f"{place}/{name!r}: a name has 1-256 of A-Z a-z 0-9 _ . > - and starts with a letter, digit or _.")
+    for name, value in tree.attributes.items():
+        if isinstance(value, str):
+            if "\0" in value or len(value.encode()) > MAX_ATTRIBUTE:
+                raise FormatError(f"{place}@{name}: a string has no NUL and at most {MAX_ATTRIBUTE} bytes; it cannot be written.")
+        elif not math.isfinite(value) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+            raise FormatError(f"{place}@{name} is {value}; numbers must be finite, and integers have 64 bits.")
+    for name, array in tree.arrays.items():
+        if array.dtype not in DTYPES or not 1 <= array.ndim <= MAX_DIMENSIONS:
+            raise FormatError(f"{place}/{name} is {array.dtype} of shape {array.shape}; it cannot be written, see docs/format.md.")
+        if not np.isfinite(array).all():
+            raise FormatError(f"{place}/{name} holds NaN or infinity; numbers must be finite.")
+    for name, child in tree.groups.items():
+        _check(child, f"{place}/{name}", depth + 1)
+
+
 def _write_group(target: Any, tree: Group) -> None:
     for name, value in sorted(tree.attributes.items()):
-        target.attrs[name] = value
-    for name, array in sorted(tree.arrays.items()):
-        if array.size:
-            target.create_dataset(name, data=array, chunks=_chunks(array), compression="gzip", compression_opts=4, shuffle=True, fletcher32=True)
+        data = value.encode() if isinstance(value, str) else value
+        if isinstance(data, bytes):
+            size = max(1, len(data))
+            target.attrs.create(name, np.array(data, dtype=f"S{size}"), dtype=h5py.string_dtype("utf-8", size))
         else:
-            target.create_dataset(name, data=array)
+            target.attrs[name] = data
+    for name, array in sorted(tree.arrays.items()):
+        packed = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True, "chunks": _chunks(array)}
+        target.create_dataset(name, data=array, **(packed if array.nbytes > SMALL else {}))
     for name, child in sorted(tree.groups.items()):
         _write_group(target.create_group(name), child)
 
 
 def _chunks(array: np.ndarray) -> tuple[int, ...]:
-    """Whole rows, about 1 MiB a chunk."""
-    row = max(1, array[0].size)
-    return (max(1, min(len(array), 2**20 // (row * array.itemsize) or 1)), *array.shape[1:])
+    """At most 1 MiB a chunk, long in the last axes."""
+    shape: list[int] = []
+    room = CHUNK // array.itemsize
+    for size in reversed(array.shape):
+        shape.append(max(1, min(size, room)))
+        room //= shape[-1]
+    return tuple(reversed(shape))
 
 
-def digest(tree: Group) -> str:
-    """SHA-256 (hex) of names, attributes, dtypes, shapes and little-endian data, in sorted order."""
-    sha = hashlib.sha256()
+def digest(kind: str, version: int, tree: Group) -> str:
+    """SHA-256 (hex) of header, names, attributes, dtypes, shapes and little-endian data, in sorted order."""
+    sha = hashlib.sha256(f"neuromorph.{kind} {version}\n".encode())
     for line, data in _canonical(tree, ""):
-        sha.update(line.encode() + b"\n")
-        sha.update(data)
+        sha.update(line.encode() + b"\n" + data)
     return sha.hexdigest()
 
 
 def _canonical(tree: Group, place: str) -> Iterator[tuple[str, bytes]]:
     for name, value in sorted(tree.attributes.items()):
-        kind = "str" if isinstance(value, str) else "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "float"
+        kind = type(value).__name__
         data = value.encode() if isinstance(value, str) else np.asarray(value, dtype="<f8" if kind == "float" else "<i8").tobytes()
         yield f"{place}@{name} {kind} {len(data)}", data
     for name, array in sorted(tree.arrays.items()):
@@ -96,8 +134,10 @@ def _canonical(tree: Group, place: str) -> Iterator[tuple[str, bytes]]:
         yield from _canonical(child, f"{place}/{name}")
 
 
-def read(path: str | os.PathLike[str], kind: str, version: int) -> Group:
+def read(path: str | os.PathLike[str], kind: str, version: int, *, max_bytes: int = MAX_BYTES) -> Group:
     """Read a file of `kind`, written by `version` or older, after checking everything about it.
+
+    `max_bytes`: the most that all arrays together may take in memory (4 GiB unless told).
 
     Raises:
         FormatError: not HDF5, another kind, newer, damaged, or using what this reader refuses (soft, external and
@@ -106,133 +146,84 @@ def read(path: str | os.PathLike[str], kind: str, version: int) -> Group:
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file.")
+    reader = _Reader(max_bytes, path.stat().st_size)
     try:
-        with h5py.File(path, "r") as file:
-            root = _member(path, file, "neuromorph", h5py.Group)
-            _check_header(path, root, kind, version)
-            tree = _Reader(path).group(_member(path, root, "content", h5py.Group), "/neuromorph/content", 0)
-            stored = _attribute(path, root, "sha256", "/neuromorph")
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path}: not a readable neuromorph {kind} file ({error}).") from error
-    if stored != digest(tree):
-        raise FormatError(f"{path}: the content does not match its SHA-256; the file was damaged or edited. Export it again.")
-    return tree
-
-
-def _check_header(path: Path, root: Any, kind: str, version: int) -> None:
-    found = _attribute(path, root, "format", "/neuromorph")
-    if found != f"neuromorph.{kind}":
-        raise FormatError(f"{path}: /neuromorph holds {found!r}, wanted 'neuromorph.{kind}'; give a {kind} file.")
-    number = _attribute(path, root, "version", "/neuromorph")
-    if not isinstance(number, int) or number < 1:
-        raise FormatError(f"{path}: /neuromorph@version is {number!r}; versions count from 1.")
-    if number > version:
-        raise FormatError(f"{path}: format version {number} is newer than this neuromorph reads ({version}); update neuromorph.")
-
-
-def _member(path: Path, parent: Any, name: str, wanted: type) -> Any:
-    """A hard-linked member of a group, of the wanted class, without following any other kind of link."""
-    place = f"{parent.name.rstrip('/')}/{name}"
-    link = parent.get(name, getlink=True)
-    if link is None:
-        raise FormatError(f"{path}: {place} is missing.")
-    if not isinstance(link, h5py.HardLink):
-        raise FormatError(f"{path}: {place} is a {type(link).__name__}; only hard links are read.")
-    member = parent[name]
-    if not isinstance(member, wanted):
-        raise FormatError(f"{path}: {place} is a {type(member).__name__}, wanted a {wanted.__name__}.")
-    return member
-
-
-def _attribute(path: Path, node: Any, name: str, place: str) -> Attribute:
-    if name not in node.attrs:
-        raise FormatError(f"{path}: {place}@{name} is missing.")
-    space = node.attrs.get_id(name)
-    if space.shape != () or space.get_storage_size() > MAX_ATTRIBUTE:
-        raise FormatError(f"{path}: {place}@{name} has shape {space.shape}; attributes are single values.")
-    kind = space.dtype
-    if kind.hasobject and h5py.check_string_dtype(kind) is None:
-        raise FormatError(f"{path}: {place}@{name} is of an object type; allowed: strings and numbers.")
-    value = node.attrs[name]
-    if isinstance(value, bytes):
-        value = value.decode()
-    if isinstance(value, str):
-        if len(value) > MAX_ATTRIBUTE:
-            raise FormatError(f"{path}: {place}@{name} has {len(value)} characters; at most {MAX_ATTRIBUTE}.")
-        return value
-    plain = value.item()
-    if not isinstance(plain, (bool, int, float)):
-        raise FormatError(f"{path}: {place}@{name} is of type {kind}; allowed: strings and numbers.")
-    if isinstance(plain, float) and not np.isfinite(plain):
-        raise FormatError(f"{path}: {place}@{name} is {plain}; numbers must be finite.")
-    return plain
+        with h5py.File(path, "r", locking=False) as file:
+            return reader.file(file, kind, version)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    except PermissionError:
+        raise
+    except Exception as error:  # the HDF5 library raises many types on damaged files
+        raise FormatError(f"{path}: {reader.place} cannot be read ({type(error).__name__}: {error}).") from error
 
 
 class _Reader:
-    """One walk over a file: remembers which objects it met (cycles) and how many bytes it has promised to read."""
+    """One walk over a file: where it is, which objects it met, how many bytes it has promised to read."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.seen: set[int] = set()
-        self.total = 0
+    def __init__(self, max_bytes: int, file_size: int) -> None:
+        self.max_bytes, self.file_size = max_bytes, file_size
+        self.place = "/"
+        self.met: set[int] = set()
+        self.promised = self.stored = 0
+
+    def file(self, file: Any, kind: str, version: int) -> Group:
+        self.place = "/neuromorph"
+        root = storage.member(file, "neuromorph", self.place)
+        if not isinstance(root, h5py.Group):
+            raise FormatError(f"{self.place} is a {type(root).__name__}, wanted a group.")
+        found, number, sha = (storage.attribute(root, name, f"/neuromorph@{name}") for name in ("format", "version", "sha256"))
+        if found != f"neuromorph.{kind}":
+            raise FormatError(f"/neuromorph holds {found!r}, wanted 'neuromorph.{kind}'; give a {kind} file.")
+        if type(number) is not int or number < 1:
+            raise FormatError(f"/neuromorph@version is {number!r}; versions count from 1.")
+        if number > version:
+            raise FormatError(f"format version {number} is newer than this neuromorph reads ({version}); update neuromorph.")
+        if extra := {*root.attrs, *root} - {"format", "version", "sha256", "content"}:
+            raise FormatError(f"/neuromorph holds {', '.join(sorted(extra))}; allowed: format, version, sha256 and content.")
+        self.place = "/neuromorph/content"
+        content = storage.member(root, "content", self.place)
+        if not isinstance(content, h5py.Group):
+            raise FormatError(f"{self.place} is a {type(content).__name__}, wanted a group.")
+        tree = self.group(content, self.place, 0)
+        self.place = "/neuromorph/content"
+        if sha != digest(kind, number, tree):
+            raise FormatError("the content does not match its SHA-256; the file was damaged or edited. Export it again.")
+        return tree
 
     def group(self, node: Any, place: str, depth: int) -> Group:
-        self._once(node, place)
+        self._meet(node, place)
         if depth > MAX_DEPTH:
-            raise FormatError(f"{self.path}: {place} is nested deeper than {MAX_DEPTH} groups.")
+            raise FormatError(f"{place} is nested deeper than {MAX_DEPTH} groups.")
         if len(node) > MAX_MEMBERS or len(node.attrs) > MAX_MEMBERS:
-            raise FormatError(f"{self.path}: {place} has {len(node)} members; at most {MAX_MEMBERS}.")
-        tree = Group({name: _attribute(self.path, node, name, place) for name in node.attrs})
+            raise FormatError(f"{place} has {len(node)} members and {len(node.attrs)} attributes; at most {MAX_MEMBERS} each.")
+        tree = Group()
+        for name in node.attrs:
+            self.place = f"{place}@{name}"
+            tree.attributes[name] = storage.attribute(node, name, self.place)
         for name in node:
-            member = _member(self.path, node, name, object)
-            if isinstance(member, h5py.Group):
-                tree.groups[name] = self.group(member, f"{place}/{name}", depth + 1)
-            elif isinstance(member, h5py.Dataset):
-                tree.arrays[name] = self.array(member, f"{place}/{name}")
+            below = self.place = f"{place}/{name}"
+            child = storage.member(node, name, below)
+            if isinstance(child, h5py.Group):
+                tree.groups[name] = self.group(child, below, depth + 1)
             else:
-                raise FormatError(f"{self.path}: {place}/{name} is a {type(member).__name__}; allowed: groups and datasets.")
+                tree.arrays[name] = self.array(child, below)
         return tree
 
     def array(self, data: Any, place: str) -> np.ndarray:
-        self._once(data, place)
-        self._check_storage(data, place)
-        array = data[...]
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            where = tuple(int(x) for x in np.argwhere(~np.isfinite(array))[0])
-            raise FormatError(f"{self.path}: {place}{list(where)} is {array[where]}; numbers must be finite.")
-        return array
+        self._meet(data, place)
+        self.promised += storage.promised(data, place)
+        if self.promised > self.max_bytes:
+            raise FormatError(f"{place} brings the file to {self.promised} bytes of arrays; at most {self.max_bytes} (max_bytes).")
+        self.stored += data.id.get_storage_size()
+        if self.stored > self.file_size:
+            raise FormatError(f"{place} brings the stored arrays to {self.stored} bytes in a file of {self.file_size}; it is crafted.")
+        return storage.array(data, place)
 
-    def _once(self, node: Any, place: str) -> None:
-        address = h5py.h5o.get_info(node.id).addr
-        if address in self.seen:
-            raise FormatError(f"{self.path}: {place} is a second link to an object already read (a cycle or alias).")
-        self.seen.add(address)
-
-    def _check_storage(self, data: Any, place: str) -> None:
-        def refuse(why: str) -> FormatError:
-            return FormatError(f"{self.path}: {place} {why}")
-
-        if data.external:
-            raise refuse("keeps its data in another file (external storage); only data inside the file is read.")
-        if data.is_virtual:
-            raise refuse("is a virtual dataset; only data inside the file is read.")
-        if data.dtype not in DTYPES:
-            raise refuse(f"has type {data.dtype}; allowed: {', '.join(sorted(d.name for d in DTYPES))}.")
-        if not 1 <= data.ndim <= 3:
-            raise refuse(f"has {data.ndim} dimensions; allowed: 1 to 3.")
-        size = data.size * data.dtype.itemsize
-        self.total += size
-        if self.total > MAX_BYTES:
-            raise refuse(f"brings the file to {self.total} bytes of arrays; at most {MAX_BYTES}.")
-        plist = data.id.get_create_plist()
-        filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
-        if filters - FILTERS:
-            raise refuse(f"uses HDF5 filter {sorted(filters - FILTERS)}; allowed: gzip, shuffle, fletcher32.")
-        stored = data.id.get_storage_size()
-        limit = DEFLATE_LIMIT if h5py.h5z.FILTER_DEFLATE in filters else 1
-        if size > stored * limit:
-            raise refuse(f"claims {size} bytes but stores {stored}; the file is truncated or crafted.")
+    def _meet(self, node: Any, place: str) -> None:
+        address = h5o.get_info(node.id).addr
+        if address in self.met:
+            raise FormatError(f"{place} is a second link to an object already read (a cycle or alias).")
+        self.met.add(address)

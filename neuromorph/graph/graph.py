@@ -31,7 +31,8 @@ class Graph:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        validate.check(self.dt, self.populations, self.projections)
+        object.__setattr__(self, "metadata", dict(self.metadata))
+        validate.check(self.dt, self.populations, self.projections, self.metadata)
 
     @property
     def precision(self) -> Literal["float", "integer"]:
@@ -106,13 +107,13 @@ def _canonical(graph: Graph) -> Iterator[object]:
     yield float(graph.dt)
     yield sorted(graph.metadata.items())
     for population in graph.populations:
-        yield type(population).__name__, population.name, population.n
+        yield type(population).__name__, population.name, int(population.n)
         yield [getattr(population, form) for form in population.FORMS]
         for name, array in parameters(population).items():
             yield name, array.dtype.str
             yield array
     for p in graph.projections:
-        yield p.name, p.source, p.target, p.weight_exp, p.signs is not None
+        yield p.name, p.source, p.target, int(p.weight_exp), p.signs is not None
         for array in (p.indptr, p.indices, p.weights, p.delays, *(() if p.signs is None else (p.signs,))):
             yield array.dtype.str, array.shape
             yield array

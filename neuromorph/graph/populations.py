@@ -8,14 +8,17 @@ In an integer graph they are int64: decay factors count 1/4096 (so `decay_v = 40
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
-from numpy.typing import ArrayLike
+
+from neuromorph.shapes import Float64, Int64
 
 type PerNeuron = Float64[np.ndarray, " n"] | Int64[np.ndarray, " n"]
+type Values = np.ndarray | np.generic | float | int | Sequence[Any]
+"""A number, or an array or (nested) list of numbers."""
 type Reset = Literal["subtract", "to_value"]
 type Adaptation = Literal["threshold", "current"]
 type Discretisation = Literal["exact", "euler"]
@@ -24,21 +27,21 @@ RESETS: tuple[Reset, ...] = ("subtract", "to_value")
 ADAPTATIONS: tuple[Adaptation, ...] = ("threshold", "current")
 
 
-def read_only(array: ArrayLike, dtype: np.dtype | type | None = None) -> np.ndarray:
+def read_only(array: Values, dtype: np.dtype | type | None = None) -> np.ndarray:
     """A contiguous view (copy where the dtype differs) that cannot be written through."""
     view = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False
     return view
 
 
-def decay_factor(tau: ArrayLike, dt: float, discretisation: Discretisation = "exact") -> np.ndarray:
+def decay_factor(tau: Values, dt: float, discretisation: Discretisation = "exact") -> np.ndarray:
     """Per-step decay of a time constant `tau` [s] at step `dt` [s].
 
     `exact`: exp(-dt / tau), as in Bellec 2018; `euler`: 1 - dt / tau, as Norse computes. `tau = 0` gives 0 (no memory).
     """
     tau = np.asarray(tau, dtype=np.float64)
     ratio = np.divide(dt, tau, out=np.full_like(tau, math.inf), where=tau > 0)
-    return np.exp(-ratio) if discretisation == "exact" else np.where(ratio <= 1, 1 - ratio, 0.0)
+    return np.asarray(np.exp(-ratio) if discretisation == "exact" else np.where(ratio <= 1, 1 - ratio, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +82,12 @@ class LI:
         name: str,
         n: int,
         *,
-        decay_v: ArrayLike,
-        decay_u: ArrayLike = 0,
-        gain: ArrayLike | None = None,
-        bias: ArrayLike = 0,
+        decay_v: Values,
+        decay_u: Values = 0,
+        gain: Values | None = None,
+        bias: Values = 0,
         precision: Literal["float", "integer"] = "float",
-    ) -> Self:
+    ) -> "LI":
         """Scalars or arrays of length `n`; `gain` defaults to `1 - decay_v` (float) or 1 (integer)."""
         fill = _filler(n, precision)
         gain = _default_gain(decay_v, precision) if gain is None else gain
@@ -97,12 +100,12 @@ class LI:
         n: int,
         *,
         dt: float,
-        tau_m: ArrayLike,
-        tau_s: ArrayLike = 0.0,
-        gain: ArrayLike | None = None,
-        bias: ArrayLike = 0.0,
+        tau_m: Values,
+        tau_s: Values = 0.0,
+        gain: Values | None = None,
+        bias: Values = 0.0,
         discretisation: Discretisation = "exact",
-    ) -> Self:
+    ) -> "LI":
         """Time constants in seconds: membrane `tau_m`, synaptic current `tau_s` (0: none)."""
         decay_v, decay_u = (decay_factor(tau, dt, discretisation) for tau in (tau_m, tau_s))
         return cls.of(name, n, decay_v=decay_v, decay_u=decay_u, gain=gain, bias=bias)
@@ -141,21 +144,20 @@ class LIF:
         name: str,
         n: int,
         *,
-        decay_v: ArrayLike,
-        v_th: ArrayLike,
-        decay_u: ArrayLike = 0,
-        gain: ArrayLike | None = None,
-        bias: ArrayLike = 0,
-        v_reset: ArrayLike = 0,
-        n_ref: ArrayLike = 0,
+        decay_v: Values,
+        v_th: Values,
+        decay_u: Values = 0,
+        gain: Values | None = None,
+        bias: Values = 0,
+        v_reset: Values = 0,
+        n_ref: Values = 0,
         reset: Reset = "subtract",
         precision: Literal["float", "integer"] = "float",
-    ) -> Self:
+    ) -> "LIF":
         """Scalars or arrays of length `n`; `gain` defaults to `1 - decay_v` (float) or 1 (integer)."""
         fill, whole = _filler(n, precision), _filler(n, "integer")
         gain = _default_gain(decay_v, precision) if gain is None else gain
-        values = (fill(x) for x in (decay_v, decay_u, gain, bias, v_th, v_reset))
-        return cls(name, n, *values, n_ref=whole(n_ref), reset=reset)
+        return cls(name, n, fill(decay_v), fill(decay_u), fill(gain), fill(bias), fill(v_th), fill(v_reset), whole(n_ref), reset)
 
     @classmethod
     def from_time_constants(
@@ -164,21 +166,19 @@ class LIF:
         n: int,
         *,
         dt: float,
-        tau_m: ArrayLike,
-        v_th: ArrayLike,
-        tau_s: ArrayLike = 0.0,
-        gain: ArrayLike | None = None,
-        bias: ArrayLike = 0.0,
-        v_reset: ArrayLike = 0.0,
-        n_ref: ArrayLike = 0,
+        tau_m: Values,
+        v_th: Values,
+        tau_s: Values = 0.0,
+        gain: Values | None = None,
+        bias: Values = 0.0,
+        v_reset: Values = 0.0,
+        n_ref: Values = 0,
         reset: Reset = "subtract",
         discretisation: Discretisation = "exact",
-    ) -> Self:
+    ) -> "LIF":
         """Time constants in seconds: membrane `tau_m`, synaptic current `tau_s` (0: none)."""
         decay_v, decay_u = (decay_factor(tau, dt, discretisation) for tau in (tau_m, tau_s))
-        return cls.of(
-            name, n, decay_v=decay_v, decay_u=decay_u, gain=gain, bias=bias, v_th=v_th, v_reset=v_reset, n_ref=n_ref, reset=reset
-        )
+        return cls.of(name, n, decay_v=decay_v, decay_u=decay_u, gain=gain, bias=bias, v_th=v_th, v_reset=v_reset, n_ref=n_ref, reset=reset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,51 +197,63 @@ class ALIF(LIF):
     FORMS: ClassVar[tuple[str, ...]] = ("reset", "adaptation")
 
     @classmethod
-    def of(
+    def of(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
         name: str,
         n: int,
         *,
-        decay_v: ArrayLike,
-        v_th: ArrayLike,
-        decay_a: ArrayLike,
-        kappa: ArrayLike,
-        decay_u: ArrayLike = 0,
-        gain: ArrayLike | None = None,
-        bias: ArrayLike = 0,
-        v_reset: ArrayLike = 0,
-        n_ref: ArrayLike = 0,
+        decay_v: Values,
+        v_th: Values,
+        decay_a: Values,
+        kappa: Values,
+        decay_u: Values = 0,
+        gain: Values | None = None,
+        bias: Values = 0,
+        v_reset: Values = 0,
+        n_ref: Values = 0,
         reset: Reset = "subtract",
         adaptation: Adaptation = "threshold",
         precision: Literal["float", "integer"] = "float",
-    ) -> Self:
+    ) -> "ALIF":
         """Scalars or arrays of length `n`; `gain` defaults to `1 - decay_v` (float) or 1 (integer)."""
         fill, whole = _filler(n, precision), _filler(n, "integer")
         gain = _default_gain(decay_v, precision) if gain is None else gain
-        values = (fill(x) for x in (decay_v, decay_u, gain, bias, v_th, v_reset))
-        slow = fill(decay_a), fill(kappa)
-        return cls(name, n, *values, whole(n_ref), reset, *slow, adaptation)
+        return cls(
+            name,
+            n,
+            decay_v=fill(decay_v),
+            decay_u=fill(decay_u),
+            gain=fill(gain),
+            bias=fill(bias),
+            v_th=fill(v_th),
+            v_reset=fill(v_reset),
+            n_ref=whole(n_ref),
+            reset=reset,
+            decay_a=fill(decay_a),
+            kappa=fill(kappa),
+            adaptation=adaptation,
+        )
 
     @classmethod
-    def from_time_constants(
+    def from_time_constants(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
         name: str,
         n: int,
         *,
         dt: float,
-        tau_m: ArrayLike,
-        v_th: ArrayLike,
-        tau_a: ArrayLike,
-        beta: ArrayLike,
-        tau_s: ArrayLike = 0.0,
-        gain: ArrayLike | None = None,
-        bias: ArrayLike = 0.0,
-        v_reset: ArrayLike = 0.0,
-        n_ref: ArrayLike = 0,
+        tau_m: Values,
+        v_th: Values,
+        tau_a: Values,
+        beta: Values,
+        tau_s: Values = 0.0,
+        gain: Values | None = None,
+        bias: Values = 0.0,
+        v_reset: Values = 0.0,
+        n_ref: Values = 0,
         reset: Reset = "subtract",
         adaptation: Adaptation = "threshold",
         discretisation: Discretisation = "exact",
-    ) -> Self:
+    ) -> "ALIF":
         """Time constants in seconds, adaptation `tau_a`; one spike adds `kappa = beta (1 - decay_a)`."""
         decay_v, decay_u, decay_a = (decay_factor(tau, dt, discretisation) for tau in (tau_m, tau_s, tau_a))
         kappa = np.asarray(beta, dtype=np.float64) * (1 - decay_a)
@@ -278,14 +290,14 @@ def replace(population: Neurons, **changes: object) -> Neurons:
     return dataclasses.replace(population, **changes)  # pyright: ignore[reportArgumentType]
 
 
-def _filler(n: int, precision: str):
+def _filler(n: int, precision: str) -> Callable[[Values], np.ndarray]:
     dtype = np.float64 if precision == "float" else np.int64
 
-    def fill(value: ArrayLike) -> np.ndarray:
+    def fill(value: Values) -> np.ndarray:
         return np.broadcast_to(np.asarray(value, dtype=dtype), (n,)).copy()
 
     return fill
 
 
-def _default_gain(decay_v: ArrayLike, precision: str) -> ArrayLike:
+def _default_gain(decay_v: Values, precision: str) -> Values:
     return 1 - np.asarray(decay_v, dtype=np.float64) if precision == "float" else 1

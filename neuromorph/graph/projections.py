@@ -1,14 +1,13 @@
 """Projections: sparse synapses between two populations, in CSR by source neuron."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int8, Int64
-from numpy.typing import ArrayLike
 
 from neuromorph.errors import GraphError
-from neuromorph.graph.populations import read_only
+from neuromorph.graph.populations import Values, read_only
+from neuromorph.shapes import Float64, Int8, Int64
 
 type SignMode = Literal["mixed", "excitatory", "inhibitory"]
 
@@ -46,13 +45,13 @@ class Projection:
         cls,
         source: str,
         target: str,
-        weights: ArrayLike,
+        weights: Values,
         *,
-        delays: ArrayLike = 1,
-        signs: ArrayLike | None = None,
+        delays: Values = 1,
+        signs: Values | None = None,
         weight_exp: int = 0,
         name: str = "",
-    ) -> Self:
+    ) -> "Projection":
         """From a matrix [n_source, n_target]; zeros are no synapses. `delays`, `signs`: scalar or matrix.
 
         (PyTorch layers hold [n_out, n_in]: transpose.)

@@ -1,7 +1,7 @@
 """What makes a graph a graph: one function a rule. `Graph` calls `check` when it is made, so none is ever invalid."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,21 +20,24 @@ INTEGER_RANGES = {
     "v_reset": (0, 0, "integer graphs reset to 0"),
     "kappa": (0, 2**23 - 1, "24-bit state"),
 }
+MAX_NEURONS = 2**31 - 1  # spikes are int32
+MAX_DELAY = 2**16 - 1  # steps
+MAX_TEXT = 60_000  # bytes of one metadata entry
 WEIGHT_RANGES = {"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-255, 0)}
 
-type Parts = tuple[float, Sequence[Population], Sequence[Projection]]
+type Parts = tuple[float, Sequence[Population], Sequence[Projection], Mapping[str, str]]
 type Rule = Callable[[Parts], Iterator[str]]
 
 
-def check(dt: float, populations: Sequence[Population], projections: Sequence[Projection]) -> None:
+def check(dt: float, populations: Sequence[Population], projections: Sequence[Projection], metadata: Mapping[str, str]) -> None:
     """Raise GraphError with the first broken rule."""
     for rule in RULES:
-        for complaint in rule((dt, populations, projections)):
+        for complaint in rule((dt, populations, projections, metadata)):
             raise GraphError(complaint)
 
 
 def precision_of(populations: Sequence[Population], projections: Sequence[Projection]) -> str:
-    """"integer" if any array of constants or weights is an integer one, else "float"."""
+    """ "integer" if any array of constants or weights is an integer one, else "float"."""
     for population in populations:
         for field, array in parameters(population).items():
             if field != "n_ref" and array.dtype == np.int64:
@@ -60,8 +63,8 @@ def _names(parts: Parts) -> Iterator[str]:
 
 def _sizes(parts: Parts) -> Iterator[str]:
     for population in parts[1]:
-        if population.n < 1:
-            yield f"Population {population.name!r}: n is {population.n}; it must be at least 1."
+        if not 1 <= population.n <= MAX_NEURONS:
+            yield f"Population {population.name!r}: n is {population.n}; it must be 1..{MAX_NEURONS}."
         for field, array in parameters(population).items():
             if array.shape != (population.n,):
                 yield f"Population {population.name!r}: {field} has shape {array.shape}; give one value a neuron, ({population.n},)."
@@ -81,6 +84,8 @@ def _dtypes(parts: Parts) -> Iterator[str]:
         for field in ("indptr", "indices", "delays"):
             if getattr(projection, field).dtype != np.int64:
                 yield f"Projection {projection.name!r}: {field} is {getattr(projection, field).dtype}; give int64."
+        if projection.signs is not None and projection.signs.dtype != np.int8:
+            yield f"Projection {projection.name!r}: signs are {projection.signs.dtype}; give int8."
 
 
 def _finite(parts: Parts) -> Iterator[str]:
@@ -120,10 +125,10 @@ def _integer_ranges(parts: Parts) -> Iterator[str]:
         return
     for population in parts[1]:
         for field, array in parameters(population).items():
-            low, high, why = INTEGER_RANGES.get(field, (0, 2**31, ""))
+            low, high, why = INTEGER_RANGES.get(field, (0, 2**31, "32-bit counter"))
             if ((array < low) | (array > high)).any():
                 worst = array[(array < low) | (array > high)][0]
-                yield f"Population {population.name!r}: {field} has {worst}; allowed in an integer graph: {low}..{high} ({why})."
+                yield f"Population {population.name!r}: {field} has {worst}; allowed in an integer graph: {low}..{high}, {why}."
 
 
 def _integer_weights(parts: Parts) -> Iterator[str]:
@@ -176,8 +181,12 @@ def _csr(parts: Parts) -> Iterator[str]:
 
 def _delays(parts: Parts) -> Iterator[str]:
     for projection in parts[2]:
-        if (projection.delays < 1).any():
-            yield f"Projection {projection.name!r}: delay {projection.delays.min()}; every projection costs at least one step (d >= 1)."
+        outside = (projection.delays < 1) | (projection.delays > MAX_DELAY)
+        if outside.any():
+            yield (
+                f"Projection {projection.name!r}: delay {projection.delays[outside][0]}; allowed: 1..{MAX_DELAY} steps "
+                "(every projection costs at least one step)."
+            )
 
 
 def _signs(parts: Parts) -> Iterator[str]:
@@ -188,8 +197,21 @@ def _signs(parts: Parts) -> Iterator[str]:
         if signs.shape != projection.weights.shape or not np.isin(signs, (-1, 1)).all():
             yield f"Projection {projection.name!r}: signs must be +1 or -1, one a synapse ({projection.n_synapses})."
         elif (projection.weights * signs < 0).any():
-            where = int(np.flatnonzero(projection.weights * signs < 0)[0])
-            yield f"Projection {projection.name!r}: weights[{where}] = {projection.weights[where]} against its fixed sign {signs[where]:+d}."
+            k = int(np.flatnonzero(projection.weights * signs < 0)[0])
+            yield f"Projection {projection.name!r}: weights[{k}] = {projection.weights[k]} against its sign {signs[k]:+d}; set it to 0."
+
+
+def _metadata(parts: Parts) -> Iterator[str]:
+    for key, text in parts[3].items():
+        if not NAME.fullmatch(key):
+            yield f"Metadata {key!r}: a key has 1-128 of the characters A-Z a-z 0-9 _ . > - and starts with a letter, digit or _."
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            yield f"Metadata {key!r}: the text holds a lone surrogate, which UTF-8 has no form for; decode it properly."
+            return
+        if "\0" in text or size > MAX_TEXT:
+            yield f"Metadata {key!r}: the text has {size} bytes; allowed: at most {MAX_TEXT}, no NUL. Keep long texts elsewhere."
 
 
 RULES: tuple[Rule, ...] = (
@@ -206,4 +228,5 @@ RULES: tuple[Rule, ...] = (
     _delays,
     _signs,
     _integer_weights,
+    _metadata,
 )

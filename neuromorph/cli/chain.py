@@ -1,0 +1,243 @@
+"""Commands on saved graphs: look at one, quantise it, run it, validate a simulator with it, estimate its energy."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neuromorph.cli.output import Json, cell, console, emit, joules, progress_bar, table
+
+if TYPE_CHECKING:
+    from neuromorph.graph import Graph
+    from neuromorph.spikes import Spikes
+
+Model = Annotated[Path, typer.Argument(help="Graph file (.h5), as written by `neuromorph export` or `quantize`.")]
+Inputs = Annotated[Path, typer.Argument(help="Spike file (.h5) with one array for each Input population.")]
+Samples = Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")]
+
+
+def inspect(model: Model, as_json: Json = False) -> None:
+    """Show what a graph file holds: populations, projections, fan-in and fan-out, constants.
+
+    Example: neuromorph inspect runs/demo/model.h5
+    """
+    import numpy as np
+
+    from neuromorph.graph import Input, load
+    from neuromorph.graph.populations import parameters
+
+    graph = load(model)
+    populations: list[dict[str, Any]] = []
+    for p in graph.populations:
+        constants = {name: _span(array) for name, array in parameters(p).items()}
+        forms = {form: getattr(p, form) for form in p.FORMS}
+        fan = {} if isinstance(p, Input) else {"fan_in_mean": float(graph.fan_in(p.name).mean())}
+        kind = type(p).__name__
+        populations.append({"name": p.name, "kind": kind, "n": p.n, **forms, **fan, "fan_out_mean": float(graph.fan_out(p.name).mean()), "constants": constants})
+    projections = [
+        {
+            "name": q.name,
+            "synapses": int(np.count_nonzero(q.weights)),
+            "density": q.n_synapses / (q.n_source * graph.population(q.target).n),
+            "delays": [int(q.delays.min(initial=1)), q.max_delay],
+            "weights": _span(q.weights),
+            "weight_exp": q.weight_exp,
+            "sign_mode": q.sign_mode,
+        }
+        for q in graph.projections
+    ]
+    data = {
+        "file": str(model),
+        "precision": graph.precision,
+        "dt": graph.dt,
+        "neurons": graph.n_neurons,
+        "synapses": graph.n_synapses,
+        "digest": graph.digest(),
+        "populations": populations,
+        "projections": projections,
+        "metadata": dict(graph.metadata),
+    }
+    title = f"{model}: {graph.precision} graph, {graph.n_neurons} neurons, {graph.n_synapses:,} synapses, dt {graph.dt * 1e3:g} ms"
+    shown = [(p["name"], p["kind"], p["n"], p.get("reset"), p.get("adaptation"), _told(p["constants"])) for p in populations]
+    listed = [
+        (q["name"], q["synapses"], 100 * q["density"], "-".join(map(str, sorted(set(q["delays"])))), q["sign_mode"], q["weight_exp"], _range(q["weights"]))
+        for q in projections
+    ]
+    emit(
+        as_json,
+        data,
+        table(title, ["population", "kind", "n", "reset", "adaptation", "constants"], shown),
+        table("Projections", ["projection", "synapses", "density %", "delay (steps)", "signs", "exp", "weights"], listed),
+    )
+
+
+def quantize(
+    model: Model,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Integer graph to write [MODEL.<profile>.h5].")] = None,
+    profile: Annotated[str, typer.Option(help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")] = "loihi2",
+    as_json: Json = False,
+) -> None:
+    """Turn a float graph into the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
+
+    Example: neuromorph quantize runs/demo/model.h5 --profile loihi2
+    """
+    from neuromorph.graph import load, save
+    from neuromorph.hardware import load_profile
+    from neuromorph.quantize import quantize as to_integers
+
+    chip = load_profile(profile)
+    graph, report = to_integers(load(model), chip)
+    target = out or model.with_suffix(f".{chip.id}.h5")
+    save(target, graph)
+    rows = [(p.name, p.sign_mode, p.weight_exp, p.synapses, p.lost, p.clipped, 100 * p.relative_error) for p in report.projections]
+    constants = [(p.name, p.scale, ", ".join(f"{k} {100 * v:.2g} %" for k, v in p.errors.items())) for p in report.populations]
+    emit(
+        as_json,
+        {"file": str(target), **report.to_dict()},
+        table(f"{target}: integers for {chip.id}", ["projection", "signs", "exp", "synapses", "lost", "clipped", "error %"], rows),
+        table("Constants", ["population", "scale", "largest relative error"], constants),
+    )
+
+
+def run(
+    model: Model,
+    inputs: Inputs,
+    backend: Annotated[str, typer.Option(help="Simulator: reference, brian2 or lava.")] = "reference",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Recording to write [not written].")] = None,
+    samples: Samples = None,
+    states: Annotated[list[str] | None, typer.Option(help="Population whose membrane potential is recorded; repeat for more.")] = None,
+    strict: Annotated[bool, typer.Option(help="Fail when an integer state clips or wraps.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate a graph on spikes and say what it did: rates, decisions, saturations.
+
+    Example: neuromorph run runs/demo/model.h5 runs/demo/test.h5 --backend reference
+    """
+    from neuromorph import backends
+    from neuromorph.compare import decisions
+    from neuromorph.recording import save_recording
+
+    graph, spikes, labels = _load(model, inputs, samples)
+    with progress_bar(backend, as_json) as progress:
+        recording = backends.backend(backend).run(graph, spikes, states=states or (), strict=strict, progress=progress)
+    if out:
+        save_recording(out, recording)
+    accuracy = None if labels is None or not recording.readouts else float((decisions(recording, _window(graph)) == labels).mean())
+    data = {
+        "backend": recording.backend,
+        "precision": recording.precision,
+        "samples": recording.n_samples,
+        "steps": recording.n_steps,
+        "spikes": {name: len(s) for name, s in recording.spikes.items()},
+        "rate_hz": {name: s.rate() for name, s in recording.spikes.items()},
+        "accuracy": accuracy,
+        "saturations": dict(recording.saturations),
+        "file": str(out) if out else None,
+    }
+    rows = [(name, len(s), s.rate()) for name, s in recording.spikes.items()]
+    title = f"{recording.backend}, {recording.precision}: {recording.n_samples} samples of {recording.n_steps} steps"
+    saturated = ", ".join(f"{k} {v:,} times" for k, v in recording.saturations.items()) or "none"
+    caption = f"saturations: {saturated}" + ("" if accuracy is None else f"; accuracy {100 * accuracy:.2f} %")
+    emit(as_json, data, table(title, ["population", "spikes", "rate (Hz)"], rows, caption))
+
+
+def validate(
+    model: Model,
+    inputs: Inputs,
+    backend: Annotated[list[str] | None, typer.Option(help="Simulator to hold against the reference; repeat for more [brian2].")] = None,
+    samples: Samples = 20,
+    as_json: Json = False,
+) -> None:
+    """Prove that a simulator computes this graph as the reference does; exit code 1 if it does not.
+
+    Floats: spike for spike. Integers: bit for bit, spikes, membrane potentials and readouts. The first difference is
+    told with its sample, step, neuron and margin to the threshold.
+
+    Example: neuromorph validate runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --backend lava --samples 20
+    """
+    from neuromorph.compare import validate as compare_with_reference
+
+    graph, spikes, _ = _load(model, inputs, samples)
+    results = []
+    for name in backend or ["brian2"]:
+        with progress_bar(name, as_json) as progress:
+            results.append(compare_with_reference(graph, spikes, name, progress=progress))
+    rows = [(c.backend, c.precision, c.samples, c.identical, c.spikes_differing, c.largest_error, str(c.first or "")) for c in results]
+    columns = ["backend", "precision", "samples", "identical", "spikes differing", "largest error", "first difference"]
+    emit(as_json, {"file": str(model), "validation": [c.to_dict() for c in results]}, table(f"{model} against the reference", columns, rows))
+    if not all(c.identical for c in results):
+        raise typer.Exit(1)
+
+
+def energy(
+    model: Model,
+    inputs: Inputs,
+    profile: Annotated[list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi1, loihi2, spinnaker2].")] = None,
+    samples: Samples = None,
+    what_if: Annotated[bool, typer.Option(help="Estimate even where the chip lacks a neuron form of the graph.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Estimate energy per inference from counted spikes, synaptic operations and neuron updates.
+
+    An estimate, never a measurement: lowest, nominal and highest value by the ranges of the profile's sources.
+
+    Example: neuromorph energy runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --profile loihi2
+    """
+    from neuromorph import backends
+    from neuromorph.counts import count
+    from neuromorph.energy import estimate
+    from neuromorph.hardware import load_profile
+
+    graph, spikes, _ = _load(model, inputs, samples)
+    with progress_bar("reference", as_json) as progress:
+        recording = backends.backend("reference").run(graph, spikes, progress=progress)
+    counts = count(graph, spikes, recording)
+    reports = [estimate(counts, graph, load_profile(name), what_if=what_if) for name in profile or ["loihi1", "loihi2", "spinnaker2"]]
+    if as_json:
+        emit(True, {"counts": counts.to_dict(), "energy": [r.to_dict() for r in reports]})
+        return
+    for report in reports:
+        console.print(energy_table(report))
+
+
+def energy_table(report: Any) -> Any:
+    """One estimate with its breakdown."""
+    rows = [(t.name, t.count, joules(t.lo), joules(t.nominal), joules(t.hi)) for t in report.terms]
+    rows += [(f"[bold]{name}", None, joules(s.lo), joules(s.nominal), joules(s.hi)) for name, s in report.scopes.items()]
+    mark = " (WHAT IF: the chip lacks a form of this graph)" if report.what_if else ""
+    caption = f"estimate, not a measurement; not counted: {', '.join(report.not_counted)}"
+    return table(f"{report.profile}: energy per inference{mark}", ["term", "count", "lowest", "nominal", "highest"], rows, caption)
+
+
+def _load(model: Path, inputs: Path, samples: int | None) -> "tuple[Graph, dict[str, Spikes], Any]":
+    import numpy as np
+
+    from neuromorph.graph import load
+    from neuromorph.spikes import load_labels, load_spikes
+
+    spikes, labels = load_spikes(inputs), load_labels(inputs)
+    if samples is not None:
+        spikes = {name: s.select(np.arange(min(samples, s.n_samples))) for name, s in spikes.items()}
+        labels = None if labels is None else labels[:samples]
+    return load(model), spikes, labels
+
+
+def _window(graph: "Graph") -> int | None:
+    """Steps at the end over which the readout decides, where training left it in the metadata."""
+    window = graph.metadata.get("decision_window", "")
+    return int(window) if window.isdigit() else None
+
+
+def _span(array: Any) -> dict[str, float]:
+    return {"min": float(array.min()), "max": float(array.max())} if array.size else {}
+
+
+def _range(span: dict[str, float]) -> str:
+    if not span:
+        return ""
+    low, high = span["min"], span["max"]
+    return cell(low) if low == high else f"{low:.4g} .. {high:.4g}"
+
+
+def _told(constants: dict[str, dict[str, float]]) -> str:
+    return ", ".join(f"{name} {_range(span)}" for name, span in constants.items() if span != {"min": 0.0, "max": 0.0})

@@ -1,0 +1,75 @@
+"""Tables for people, JSON for programs, errors in one line."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console()
+messages = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str | None = None) -> Table:
+    """A rich table; numbers are aligned to the right."""
+    made = Table(title=title, title_justify="left", caption=caption, caption_justify="left", title_style="bold")
+    body = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = bool(body) and all(isinstance(row[index], int | float) or row[index] is None for row in body)
+        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in body:
+        made.add_row(*(cell(value) for value in row))
+    return made
+
+
+def cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def emit(as_json: bool, data: Any, *tables: Table | str) -> None:
+    """`data` as JSON on standard output, or the tables."""
+    if as_json:
+        sys.stdout.write(json.dumps(data, indent=2, default=_plain) + "\n")
+        return
+    for item in tables:
+        console.print(item)
+
+
+def _plain(value: Any) -> Any:
+    """numpy scalars and arrays as Python numbers and lists."""
+    return value.tolist()
+
+
+@contextmanager
+def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of samples done, on standard error; None when `quiet`."""
+    if quiet or not messages.is_terminal:
+        yield None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"), TimeRemainingColumn()
+    with Progress(*columns, console=messages, transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def joules(value: float | None) -> str:
+    """Energy with an SI prefix and three digits."""
+    if value is None:
+        return "-"
+    for factor, unit in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ")):
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value / 1e-12:.3g} pJ"

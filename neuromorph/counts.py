@@ -1,0 +1,161 @@
+"""Exact counts of what a run did: spikes, messages, synaptic operations, neuron updates. Only recorded spikes are read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neuromorph.errors import GraphError
+from neuromorph.graph.graph import Graph
+from neuromorph.graph.populations import LIF, Input, Neurons
+from neuromorph.graph.projections import Projection
+from neuromorph.recording import Recording
+from neuromorph.shapes import Bool, Int64
+from neuromorph.spikes import Spikes
+
+CELLS = 2**24  # neuron-steps held at once
+EVENTS = 2**21  # synaptic events expanded at once
+
+type PerSample = Mapping[str, Int64[np.ndarray, " samples"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What each sample did, exactly; arrays are int64 [n_samples].
+
+    `spikes`: by population (Input, LIF, ALIF). `messages`: those of them whose neuron has at least one synapse.
+    `synops`: synaptic operations by projection, one for every nonzero weight of every emitted spike; a spike of the last
+    steps counts at its source, also where the run ended before it arrived. `updates`: neuron updates by population,
+    n * n_steps in every sample. `active_updates`: those at whose step at least one synaptic event arrives, delays
+    respected; a neuron with a bias or a synaptic current is active at every step. `rates` [Hz]: mean firing rates.
+    """
+
+    graph_digest: str
+    dt: float
+    n_samples: int
+    n_steps: int
+    spikes: PerSample
+    messages: PerSample
+    synops: PerSample
+    updates: PerSample
+    active_updates: PerSample
+    rates: Mapping[str, float]
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        """Sums over samples, by quantity and population or projection."""
+        return {kind: {name: int(values.sum()) for name, values in by_name.items()} for kind, by_name in self._arrays().items()}
+
+    def per_inference(self) -> dict[str, dict[str, float]]:
+        """Means over samples, by quantity and population or projection."""
+        return {kind: {name: total / self.n_samples for name, total in by_name.items()} for kind, by_name in self.totals().items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        shape = {"dt": self.dt, "n_samples": self.n_samples, "n_steps": self.n_steps}
+        return {**shape, "totals": self.totals(), "per_inference": self.per_inference(), "rates_hz": dict(self.rates)}
+
+    def _arrays(self) -> dict[str, PerSample]:
+        return {kind: getattr(self, kind) for kind in ("spikes", "messages", "synops", "updates", "active_updates")}
+
+
+def count(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: Recording) -> Counts:
+    """Count a recorded run of `graph` on `inputs` (one Spikes, or one per Input population by name).
+
+    Raises:
+        GraphError: the recording is of another graph, inputs and recording differ in populations, samples, steps or
+            neurons, or there are no samples.
+    """
+    if recording.graph_digest != graph.digest():
+        raise GraphError(
+            f"Counts: the recording is of graph {recording.graph_digest[:12]}, the graph given is {graph.digest()[:12]}; "
+            "give the graph that ran (after quantising: the integer graph)."
+        )
+    spikes = _all_spikes(graph, inputs, recording)
+    n_samples, n_steps = recording.n_samples, recording.n_steps
+    neurons: list[Neurons] = [p for p in graph.populations if not isinstance(p, Input)]
+    fan_out = {name: graph.fan_out(name) for name in spikes}
+    return Counts(
+        graph_digest=recording.graph_digest,
+        dt=graph.dt,
+        n_samples=n_samples,
+        n_steps=n_steps,
+        spikes={name: _weighted(s, np.ones(s.n_neurons, dtype=np.int64)) for name, s in spikes.items()},
+        messages={name: _weighted(s, (fan_out[name] > 0).astype(np.int64)) for name, s in spikes.items()},
+        synops={p.name: _weighted(spikes[p.source], p.fan_out()) for p in graph.projections},
+        updates={p.name: np.full(n_samples, p.n * n_steps, dtype=np.int64) for p in neurons},
+        active_updates={p.name: _active(graph, p, spikes, n_samples, n_steps) for p in neurons},
+        rates={name: s.rate() for name, s in spikes.items()},
+    )
+
+
+def _all_spikes(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: Recording) -> dict[str, Spikes]:
+    """Spikes of every population that emits any, checked against graph and recording."""
+    if isinstance(inputs, Spikes):
+        inputs = {p.name: inputs for p in graph.inputs}
+    emitting = {p.name: p for p in graph.populations if isinstance(p, (Input, LIF))}
+    spikes = {**inputs, **recording.spikes}
+    if set(inputs) != {p.name for p in graph.inputs} or set(spikes) != set(emitting):
+        raise GraphError(
+            f"Counts: spikes given for {', '.join(sorted(spikes))}; the graph's populations that spike: {', '.join(sorted(emitting))}."
+        )
+    if recording.n_samples < 1:
+        raise GraphError("Counts: the recording has no samples; run at least one.")
+    for name, s in spikes.items():
+        wanted = (recording.n_steps, recording.n_samples, emitting[name].n)
+        if s.shape != wanted:
+            raise GraphError(
+                f"Counts: spikes of {name!r} have shape {s.shape}; wanted {wanted} (steps, samples, neurons), as graph and recording say."
+            )
+    return {name: spikes[name] for name in emitting}
+
+
+def _weighted(spikes: Spikes, weight: Int64[np.ndarray, " neurons"]) -> Int64[np.ndarray, " samples"]:
+    """Sum over each sample's spikes of a whole number per neuron (exact below 2^53)."""
+    return np.bincount(spikes.sample, weights=weight[spikes.neuron], minlength=spikes.n_samples).astype(np.int64)
+
+
+def _active(graph: Graph, p: Neurons, spikes: Mapping[str, Spikes], n_samples: int, n_steps: int) -> Int64[np.ndarray, " samples"]:
+    """Neuron-steps of a population that bring a synaptic event, by sample."""
+    always = (p.bias != 0) | (p.decay_u != 0)
+    if always.all() or not n_steps:
+        return np.full(n_samples, p.n * n_steps, dtype=np.int64)
+    found = np.zeros(n_samples, dtype=np.int64)
+    chunk = max(1, CELLS // (n_steps * p.n))
+    for first in range(0, n_samples, chunk):
+        last = min(first + chunk, n_samples)
+        reached = np.zeros((last - first, n_steps, p.n), dtype=np.bool_)
+        reached[:, :, always] = True
+        for projection in graph.incoming(p.name):
+            _mark(reached, projection, spikes[projection.source], first)
+        found[first:last] = reached.sum(axis=(1, 2))
+    return found
+
+
+def _mark(reached: Bool[np.ndarray, "samples steps neurons"], p: Projection, spikes: Spikes, first: int) -> None:
+    """Set the cells (sample - first, step, neuron) at which spikes of the samples from `first` on arrive."""
+    n_samples, n_steps, n = reached.shape
+    cells = reached.reshape(-1)
+    nonzero = p.weights != 0
+    indices, delays, fan_out = p.indices[nonzero], p.delays[nonzero], p.fan_out()
+    start = np.concatenate([[0], np.cumsum(fan_out)[:-1]])
+    begin, end = np.searchsorted(spikes.sample, (first, first + n_samples))
+    for block in _blocks(fan_out[spikes.neuron[begin:end]]):
+        chosen = slice(begin + block.start, begin + block.stop)
+        neuron, fan = spikes.neuron[chosen], fan_out[spikes.neuron[chosen]]
+        offset = np.repeat(start[neuron] - (np.cumsum(fan) - fan), fan)
+        synapse = np.arange(len(offset)) + offset
+        step = np.repeat(spikes.step[chosen], fan) + delays[synapse]
+        row = np.repeat(spikes.sample[chosen].astype(np.int64) - first, fan) * n_steps + step
+        in_time = step < n_steps
+        cells[row[in_time] * n + indices[synapse][in_time]] = True
+
+
+def _blocks(sizes: Int64[np.ndarray, " events"]) -> Iterator[slice]:
+    """Consecutive slices of at most EVENTS in sum (or of one element)."""
+    ends = np.cumsum(sizes)
+    begin = 0
+    while begin < len(sizes):
+        done = int(ends[begin] - sizes[begin])
+        end = max(begin + 1, int(np.searchsorted(ends, done + EVENTS, side="right")))
+        yield slice(begin, end)
+        begin = end

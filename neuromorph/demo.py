@@ -1,0 +1,153 @@
+"""The whole chain on real digits: train, export, quantise, run, validate, count, estimate, report."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuromorph import backends
+from neuromorph.compare import Comparison, compare, decisions
+from neuromorph.counts import Counts, count
+from neuromorph.dataset import LabelledSpikes
+from neuromorph.energy import EnergyReport, estimate
+from neuromorph.errors import EnergyUnavailable
+from neuromorph.files import atomic_write
+from neuromorph.graph import Graph, Input, save
+from neuromorph.hardware import load_profile
+from neuromorph.quantize import quantize
+from neuromorph.recording import Recording, save_recording
+from neuromorph.spikes import save_spikes
+from neuromorph.train.loop import TrainArgs, TrainResult, train
+
+type Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DemoArgs:
+    """What the demo does. `samples`: how many test samples each simulator is validated on, by backend."""
+
+    out: Path = Path("runs/demo")
+    training: TrainArgs = field(default_factory=TrainArgs)
+    profile: str = "loihi2"
+    samples: dict[str, int] = field(default_factory=lambda: {"torch": 50, "brian2": 50, "lava": 20})
+    energy_profiles: tuple[str, ...] = ("loihi1", "loihi1_sanafe", "loihi2", "spinnaker2", "truenorth", "cmos45_fp32")
+
+
+class Stopwatch:
+    """Wall seconds of each stage by name."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        self.say(stage)
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 2)
+
+
+def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str, Any]:
+    """Walk the chain, leave every file in `args.out`, return what `summary.json` holds.
+
+    The folder then has: checkpoint.safetensors, initial.h5 and model.h5 (graph before and after training),
+    model.<chip>.h5 (integers), test.h5 (spikes and labels of the whole test set), recordings/ (one sample from each
+    backend), quantization.json, history.json, summary.json.
+    """
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "recordings").mkdir(exist_ok=True)
+    watch = Stopwatch(say)
+    with watch("train"):
+        result = train(args.training, path=args.out / "checkpoint.safetensors", progress=progress)
+    with watch("export"):
+        graph = result.graph()
+        save(args.out / "model.h5", graph)
+        save(args.out / "initial.h5", result.initial_graph())
+        test = result.dataset.test
+        save_spikes(args.out / "test.h5", {graph.inputs[0].name: test.spikes}, test.labels)
+    with watch("quantize"):
+        chip = load_profile(args.profile)
+        integer, report = quantize(graph, chip)
+        save(args.out / f"model.{chip.id}.h5", integer)
+    with watch("run test set"):
+        recordings = {g.precision: backends.backend("reference").run(g, test.spikes) for g in (graph, integer)}
+        window = int(graph.metadata["decision_window"])
+        accuracy = {p: float((decisions(r, window) == test.labels).mean()) for p, r in recordings.items()}
+    with watch("validate"):
+        validation = _validate(args, watch, result, graph, integer, test)
+    with watch("count and estimate"):
+        counts = count(integer, test.spikes, recordings["integer"])
+        energy, refused = _energy(args, counts, integer)
+    summary = {
+        "accuracy": accuracy | {"torch": result.test_accuracy, "test_samples": len(test)},
+        "active_synapses": graph.n_synapses,
+        "requested_synapses": result.requested_synapses,
+        "connectivity": args.training.connectivity,
+        "validation": [_row(c) for c in validation],
+        "counts": counts.to_dict(),
+        "energy": [e.to_dict() for e in energy],
+        "energy_refused": refused,
+        "saturations": dict(recordings["integer"].saturations),
+        "quantization": report.to_dict(),
+        "profile": chip.id,
+        "seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)},
+    }
+    write_json(args.out / "quantization.json", report.to_dict())
+    write_json(args.out / "history.json", result.history)
+    write_json(args.out / "summary.json", summary)
+    return summary
+
+
+def _validate(
+    args: DemoArgs, watch: Stopwatch, result: TrainResult, graph: Graph, integer: Graph, test: LabelledSpikes
+) -> list[Comparison]:
+    """Every simulator against the reference, floats and integers; one sample of each is kept for the report."""
+    done: list[Comparison] = []
+    for g in (graph, integer):
+        names = [p.name for p in g.populations if not isinstance(p, Input)]
+        oracle = backends.backend("reference").run(g, test.head(max(args.samples.values())).spikes, states=names)
+        _keep(args.out, oracle)
+        for name, samples in args.samples.items():
+            if name == "torch" and g is integer:
+                continue
+            with watch(f"validate {name} {g.precision}"):
+                spikes = test.head(samples).spikes
+                if name == "torch":
+                    recording = result.record(spikes)
+                else:
+                    recording = backends.backend(name).run(g, spikes, states=names)
+                done.append(compare(g, recording, oracle.select(range(spikes.n_samples))))
+                _keep(args.out, recording)
+            watch.say(f"  {done[-1]}")
+    return done
+
+
+def _keep(folder: Path, recording: Recording) -> None:
+    save_recording(folder / "recordings" / f"{recording.backend}-{recording.precision}.h5", recording.select([0]))
+
+
+def _row(c: Comparison) -> dict[str, Any]:
+    return c.to_dict() | {"first": str(c.first) if c.first else None}
+
+
+def _energy(args: DemoArgs, counts: Counts, graph: Graph) -> tuple[list[EnergyReport], dict[str, str]]:
+    """Estimates per profile ("what if" where the chip lacks a form of the graph), and why others were refused."""
+    reports: list[EnergyReport] = []
+    refused: dict[str, str] = {}
+    for name in args.energy_profiles:
+        try:
+            reports.append(estimate(counts, graph, load_profile(name), what_if=True))
+        except EnergyUnavailable as reason:
+            refused[name] = str(reason)
+    return reports, refused
+
+
+def write_json(path: Path, data: Any) -> None:
+    """JSON with numpy numbers as plain ones, atomically."""
+    atomic_write(path, (json.dumps(data, indent=2, default=lambda x: x.tolist()) + "\n").encode())

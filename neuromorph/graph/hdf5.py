@@ -1,0 +1,150 @@
+"""A graph as one HDF5 file: sparse, typed, checked. `docs/format.md` is its description for other languages."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from neuromorph.errors import FormatError, GraphError
+from neuromorph.graph.container import MAX_BYTES, Group, read, write
+from neuromorph.graph.graph import Graph
+from neuromorph.graph.populations import ADAPTATIONS, KINDS, RESETS, Population, parameters
+from neuromorph.graph.projections import Projection
+
+VERSION = 1
+FORMS = {"reset": RESETS, "adaptation": ADAPTATIONS}
+INTEGERS = tuple(np.dtype(f"<i{size}") for size in (1, 2, 4, 8))
+
+
+def save(path: str | os.PathLike[str], graph: Graph) -> None:
+    """Write a graph, atomically; equal graphs give equal bytes.
+
+    Raises:
+        FormatError: more than 4096 populations, projections or metadata entries.
+    """
+    populations = {p.name: _population(p, index) for index, p in enumerate(graph.populations)}
+    projections = {p.name: _projection(p, index) for index, p in enumerate(graph.projections)}
+    groups = {"populations": Group(groups=populations), "projections": Group(groups=projections), "metadata": Group(dict(graph.metadata))}
+    write(path, "graph", VERSION, Group({"dt": float(graph.dt), "precision": graph.precision}, groups=groups))
+
+
+def load(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Graph:
+    """Read a graph and check every rule again. `max_bytes`: the most its arrays may take in memory.
+
+    Raises:
+        FormatError: see `neuromorph.graph.container.read`; or the content is no valid graph (the place is named).
+        FileNotFoundError: there is no such file.
+    """
+    tree = read(path, "graph", VERSION, max_bytes=max_bytes)
+    try:
+        return _graph(tree)
+    except (FormatError, GraphError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def _population(p: Population, index: int) -> Group:
+    forms = {form: getattr(p, form) for form in p.FORMS}
+    return Group({"type": type(p).__name__, "n": int(p.n), "index": index, **forms}, {k: _narrow(a) for k, a in parameters(p).items()})
+
+
+def _projection(p: Projection, index: int) -> Group:
+    arrays = {"indptr": p.indptr, "indices": p.indices, "weights": p.weights, "delays": p.delays}
+    if p.signs is not None:
+        arrays["signs"] = p.signs
+    attributes = {"source": p.source, "target": p.target, "index": index, "weight_exp": int(p.weight_exp)}
+    return Group({**attributes}, {name: _narrow(array) for name, array in arrays.items()})
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """Integers in the smallest of int8, int16, int32, int64 that holds them all."""
+    if array.dtype.kind != "i":
+        return array
+    low, high = array.min(initial=0), array.max(initial=0)
+    return array.astype(next(d for d in INTEGERS if np.iinfo(d).min <= low and high <= np.iinfo(d).max))
+
+
+def _graph(tree: Group) -> Graph:
+    _only(tree, "/", {"dt": float, "precision": str}, set(), {"populations", "projections", "metadata"})
+    precision = _one_of(tree, "/", "precision", ("float", "integer"))
+    number = np.dtype("<f8") if precision == "float" else np.dtype("<i8")
+    populations = _ordered(tree, "populations", lambda name, node: _read_population(name, node, number))
+    projections = _ordered(tree, "projections", lambda name, node: _read_projection(name, node, number))
+    metadata = tree.groups["metadata"]
+    _only(metadata, "/metadata", dict.fromkeys(metadata.attributes, str), set(), set())
+    graph = Graph(tree.attributes["dt"], populations, projections, metadata.attributes)  # pyright: ignore[reportArgumentType]
+    if graph.precision != precision:
+        raise FormatError(f"/@precision is {precision!r} but the arrays are those of a graph of {graph.precision}s.")
+    return graph
+
+
+def _ordered(tree: Group, kind: str, make: Any) -> tuple[Any, ...]:
+    """The members of a group, in the order of their attribute `index`."""
+    parent = tree.groups[kind]
+    _only(parent, f"/{kind}", {}, set(), set(parent.groups))
+    made = {int(node.attributes.get("index", -1)): make(name, node) for name, node in sorted(parent.groups.items())}
+    if set(made) != set(range(len(parent.groups))):
+        raise FormatError(f"/{kind}: the attributes index are {sorted(made)}; they must count 0..{len(parent.groups) - 1}.")
+    return tuple(made[index] for index in range(len(made)))
+
+
+def _read_population(name: str, node: Group, number: np.dtype) -> Population:
+    place = f"/populations/{name}"
+    kind = KINDS[_one_of(node, place, "type", tuple(KINDS))]
+    _only(node, place, {"type": str, "n": int, "index": int, **dict.fromkeys(kind.FORMS, str)}, set(kind.PARAMETERS), set())
+    forms = {form: _one_of(node, place, form, FORMS[form]) for form in kind.FORMS}
+    n = node.attributes["n"]
+    constants = {
+        field: _column(node, place, field, n, np.dtype("<i8") if field == "n_ref" else number)  # pyright: ignore[reportArgumentType]
+        for field in kind.PARAMETERS
+    }
+    return kind(name=name, n=n, **constants, **forms)  # pyright: ignore
+
+
+def _read_projection(name: str, node: Group, number: np.dtype) -> Projection:
+    place = f"/projections/{name}"
+    signed = {"signs"} & set(node.arrays)
+    attributes = {"source": str, "target": str, "index": int, "weight_exp": int}
+    _only(node, place, attributes, {"indptr", "indices", "weights", "delays"} | signed, set())
+    n, whole = len(node.arrays["indices"]), np.dtype("<i8")
+    return Projection(
+        name=name,
+        source=str(node.attributes["source"]),
+        target=str(node.attributes["target"]),
+        indptr=_column(node, place, "indptr", len(node.arrays["indptr"]), whole),
+        indices=_column(node, place, "indices", n, whole),
+        weights=_column(node, place, "weights", n, number),
+        delays=_column(node, place, "delays", n, whole),
+        weight_exp=int(node.attributes["weight_exp"]),
+        signs=_column(node, place, "signs", n, np.dtype("i1")) if signed else None,
+    )
+
+
+def _only(node: Group, place: str, attributes: dict[str, type], arrays: set[str], groups: set[str]) -> None:
+    """Exactly these members, attributes of these types; anything missing or unexpected is refused."""
+    wanted = {**attributes, **dict.fromkeys(arrays, "array"), **dict.fromkeys(groups, "group")}
+    found = {
+        **{k: type(v) for k, v in node.attributes.items()},
+        **dict.fromkeys(node.arrays, "array"),
+        **dict.fromkeys(node.groups, "group"),
+    }
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            want, got = (x if isinstance(x, str) else x.__name__ if x else "nothing" for x in (wanted.get(name), found.get(name)))
+            raise FormatError(f"{place}: {name} is {got}, wanted {want}; see docs/format.md.")
+
+
+def _one_of(node: Group, place: str, name: str, allowed: tuple[str, ...]) -> Any:
+    value = node.attributes.get(name)
+    if value not in allowed:
+        raise FormatError(f"{place}@{name} is {value!r}; allowed: {', '.join(allowed)}.")
+    return value
+
+
+def _column(node: Group, place: str, name: str, n: int, wanted: np.dtype) -> np.ndarray:
+    """A one-dimensional array of n values; integers of any stored width are widened (or narrowed, checked) to `wanted`."""
+    array = node.arrays[name]
+    if array.shape != (n,):
+        raise FormatError(f"{place}/{name} has shape {array.shape}; wanted ({n},).")
+    if array.dtype != wanted and not (array.dtype.kind == wanted.kind == "i" and array.dtype.itemsize <= wanted.itemsize):
+        raise FormatError(f"{place}/{name} is {array.dtype}; wanted {'integers' if wanted.kind == 'i' else wanted}.")
+    return array.astype(wanted)

@@ -1,0 +1,207 @@
+"""The schema of hardware profiles (`hardware_profiles/*.toml`): what may stand where, and every fault in words."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+from neuromorph.graph.populations import ADAPTATIONS, KINDS, RESETS
+
+type Toml = Mapping[str, Any]
+
+SCHEMA = "neuromorph.hardware_profile/1"
+
+KINDS_OF_NUMBER = ("published", "derived", "estimated")
+BASES = ("simulated", "measured", "regression", "vendor", "architectural", "derived", "none")
+UPDATE_ACCOUNTS = {
+    "all-allocated": "every allocated compartment is updated at every step",
+    "active-only": "a neuron is updated only at steps that bring it input",
+    "folded-into-synop": "the energy of a synaptic operation contains the neuron's share",
+    "folded-into-static": "the static power contains the neuron updates",
+    "not-counted": "the numbers leave neuron updates out",
+    "power-model": "only power, or energy of whole inferences, is known; nothing per event",
+}
+CLASSES = (
+    "digital-async-manycore",
+    "digital-manycore-cpu",
+    "digital-sync-crossbar",
+    "digital-sync-snn",
+    "mixed-signal",
+    "op-count-proxy",
+    "op-and-memory-model",
+    "ann-reference",
+)
+
+HEADER: dict[str, tuple[type, bool]] = {  # key: (type, required)
+    "schema": (str, True),
+    "id": (str, True),
+    "title": (str, True),
+    "class": (str, True),
+    "process_nm": (int, False),
+    "event_driven": (bool, True),
+    "counts_neuron_updates": (str, True),
+    "warning": (str, False),
+}
+TABLES = ("energy", "time", "power", "limits", "neuron", "model_discrepancy", "sources")
+QUANTITY_KEYS = ("v", "lo", "hi", "kind", "basis", "src", "note")
+
+# fmt: off
+QUANTITIES: dict[str, tuple[str, ...]] = {
+    "energy": (  # J per event
+        "synop", "neuron_update_active", "neuron_update_inactive", "spike_generate", "message_out", "message_in",
+        "spike_intra_tile", "hop", "hop_ew", "hop_ns", "synapse_learn_update", "rng_draw", "clock_cycle",
+        "embedded_cpu_step", "inference",
+        "mac", "mac_int8", "mac_fp16", "mac_cpu_batched", "mac_gpu_batched", "mac_arm_batched", "mac_cpu_batch1",
+        "mac_gpu_batch1", "add_int8", "add_int32", "mul_int32",
+        "sram_8kib", "sram_32kib", "sram_1mib", "dram",  # per 64-bit access
+    ),
+    "time": (  # s per event
+        "synop", "neuron_update_active", "neuron_update_inactive", "spike_generate", "message_out", "message_in",
+        "spike_intra_tile", "hop_ew", "hop_ns", "synapse_learn_update", "barrier_1_tile", "barrier_2_tiles",
+        "barrier_4_tiles", "barrier_29_tiles", "barrier_all_tiles", "host_per_step", "tick", "inference",
+    ),
+    "power": (  # W
+        "static_per_core", "static_per_chip", "embedded_cpu_static", "leak", "idle", "dynamic", "chip", "chip_max",
+    ),
+    "model_discrepancy": ("factor",),  # measured over predicted dynamic energy
+}
+LIMITS = {
+    int: (
+        "cores_per_chip", "cores_usable_lava_oheogulch", "cores_per_tile", "tiles", "compartments_per_core", "compartment_group",
+        "in_axons_per_core", "out_axons_per_core", "synapse_mem_bits_per_core", "synapse_word_bits", "total_mem_bytes_per_core",
+        "synapse_mem_bytes_per_core", "sram_bytes_per_core", "lava_synmem_words_per_core", "synapses_per_core", "synapses_total",
+        "synops_per_message", "delay_max", "delay_max_default", "refractory_max", "compartment_profiles_per_core",
+        "vth_profiles_per_core", "synapse_formats_per_core", "learning_epoch_max", "trace_bits", "tag_bits_signed",
+        "uv_bits_signed", "vth_mantissa_bits", "bias_mantissa_bits", "bias_exp_max", "decay_bits", "graded_spike_bits",
+        "third_factor_traces", "neuron_state_bytes_max", "embedded_cpus", "weight_levels_per_neuron", "weight_bits_signed",
+        "speedup_vs_biology",
+    ),
+    list: ("weight_bits", "index_bits", "weight_exp"),
+    bool: ("graded_spikes", "on_chip_learning"),
+    str: ("inherit",),
+}
+# fmt: on
+LIMIT_TYPES = {name: kind for kind, names in LIMITS.items() for name in names}
+TYPE_WORDS = {int: "a whole number", list: "a list of whole numbers", bool: "true or false", str: "a string"}
+
+
+def faults(raw: Toml) -> Iterator[str]:
+    """Every fault of a parsed profile, each naming table and key; nothing if it is valid."""
+    for rule in RULES:
+        yield from rule(raw)
+
+
+def _header(raw: Toml) -> Iterator[str]:
+    for key, (kind, required) in HEADER.items():
+        if key not in raw:
+            if required:
+                yield f"{key} is missing; give {TYPE_WORDS[kind]}."
+        elif type(raw[key]) is not kind or raw[key] == "":
+            yield f"{key} is {raw[key]!r}; give {TYPE_WORDS[kind]}{', not empty' if kind is str else ''}."
+    for key, allowed in (("schema", (SCHEMA,)), ("class", CLASSES), ("counts_neuron_updates", tuple(UPDATE_ACCOUNTS))):
+        if isinstance(raw.get(key), str) and raw[key] not in allowed:
+            yield f"{key} is {raw[key]!r}; allowed: {', '.join(allowed)}."
+
+
+def _tables(raw: Toml) -> Iterator[str]:
+    for key, value in raw.items():
+        if key in HEADER:
+            continue
+        if key not in TABLES:
+            yield f"{key} is unknown; a profile has {', '.join(HEADER)} and the tables {', '.join(TABLES)}."
+        elif not isinstance(value, dict):
+            yield f"[{key}] is {value!r}; it must be a table."
+    if "sources" not in raw:
+        yield "[sources] is missing; give one full citation for every src key."
+
+
+def _sources(raw: Toml) -> Iterator[str]:
+    for key, citation in _table(raw, "sources").items():
+        if not isinstance(citation, str) or not citation.strip():
+            yield f"[sources] {key} is {citation!r}; give the full citation (paper and DOI or arXiv number, or repository@path)."
+
+
+def _quantities(raw: Toml) -> Iterator[str]:
+    for table, names in QUANTITIES.items():
+        for key, value in _table(raw, table).items():
+            if key not in names:
+                yield f"[{table}] {key} is unknown; allowed: {', '.join(names)}."
+            elif not isinstance(value, dict):
+                yield f"[{table}] {key} is {value!r}; give {{ v, lo, hi, kind, basis, src, note }}."
+            else:
+                yield from _quantity(f"[{table}] {key}", cast(Toml, value), _table(raw, "sources"))
+
+
+def _quantity(place: str, quantity: Toml, sources: Toml) -> Iterator[str]:
+    for key in quantity.keys() - set(QUANTITY_KEYS):
+        yield f"{place}: {key} is unknown; allowed: {', '.join(QUANTITY_KEYS)}."
+    yield from _range(place, quantity)
+    for key, allowed in (("kind", KINDS_OF_NUMBER), ("basis", BASES)):
+        if quantity.get(key) not in allowed:
+            yield f"{place}: {key} is {quantity.get(key)!r}; allowed: {', '.join(allowed)}."
+    if not isinstance(quantity.get("note", ""), str):
+        yield f"{place}: note is {quantity['note']!r}; give a string."
+    if quantity.get("kind") == "estimated" and not quantity.get("note"):
+        yield f"{place}: an estimated number needs a note that says where it comes from."
+    src = quantity.get("src")
+    if not isinstance(src, str) or not src.strip():
+        yield f"{place}: src is {src!r}; name one or more keys of [sources], separated by ';'."
+        return
+    for key in source_keys(src):
+        if key not in sources:
+            yield f"{place}: src {key!r} is not in [sources]; add its full citation there."
+
+
+def _range(place: str, quantity: Toml) -> Iterator[str]:
+    numbers = [quantity.get(key) for key in ("lo", "v", "hi")]
+    if not all(_is_number(x) for x in numbers):
+        yield f"{place}: lo, v, hi are {numbers}; give three finite numbers, 0 or more (SI units)."
+    elif not numbers[0] <= numbers[1] <= numbers[2]:  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
+        yield f"{place}: lo {numbers[0]}, v {numbers[1]}, hi {numbers[2]}; wanted lo <= v <= hi."
+
+
+def _is_number(x: object) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) and x >= 0
+
+
+def source_keys(src: str) -> tuple[str, ...]:
+    """The keys of [sources] that a `src` names."""
+    return tuple(key.strip() for key in src.split(";"))
+
+
+def _limits(raw: Toml) -> Iterator[str]:
+    for key, value in _table(raw, "limits").items():
+        kind = LIMIT_TYPES.get(key)
+        if kind is None:
+            yield f"[limits] {key} is unknown; allowed: {', '.join(LIMIT_TYPES)}."
+        elif type(value) is not kind or (kind is list and not (value and all(type(x) is int for x in value))):
+            yield f"[limits] {key} is {value!r}; give {TYPE_WORDS[kind]}."
+        elif kind is int and value < 0:
+            yield f"[limits] {key} is {value}; give 0 or more, and leave out what is not known."
+        elif key == "weight_exp" and not (len(value) == 2 and value[0] <= value[1]):
+            yield f"[limits] weight_exp is {value}; give [lowest, highest]."
+
+
+def _neuron(raw: Toml) -> Iterator[str]:
+    if "neuron" not in raw:
+        return
+    neuron = _table(raw, "neuron")
+    for key in neuron.keys() - {"resets", "adaptations", "compartments"}:
+        yield f"[neuron] {key} is unknown; allowed: resets, adaptations, compartments."
+    for key, allowed in (("resets", RESETS), ("adaptations", ADAPTATIONS)):
+        value = neuron.get(key)
+        if not isinstance(value, list) or not set(map(str, cast(list[object], value))) <= set(allowed):
+            yield f"[neuron] {key} is {value!r}; give a list out of {', '.join(allowed)}."
+    compartments = neuron.get("compartments")
+    kinds = [kind for kind in KINDS if kind != "Input"]
+    if not isinstance(compartments, dict) or set(cast(Toml, compartments)) != set(kinds):
+        yield f"[neuron] compartments is {compartments!r}; give one number for each of {', '.join(kinds)}."
+    elif not all(type(n) is int and n >= 1 for n in cast(Toml, compartments).values()):
+        yield f"[neuron] compartments is {compartments!r}; each neuron takes 1 compartment or more."
+
+
+def _table(raw: Toml, name: str) -> Toml:
+    table = raw.get(name)
+    return cast(Toml, table) if isinstance(table, dict) else {}
+
+
+RULES: tuple[Callable[[Toml], Iterator[str]], ...] = (_header, _tables, _sources, _quantities, _limits, _neuron)

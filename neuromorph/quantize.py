@@ -1,0 +1,268 @@
+"""From floats to a chip's numbers: 8-bit weights with an exponent, 12-bit decays, 17-bit thresholds, and what it cost.
+
+Each population gets one scale s: integer units of v for one unit of the float graph's v. A weight (its target's gain
+folded in) becomes `weight << weight_exp << 6` close to `s * gain * weight`; thresholds, `kappa` and `bias` follow s.
+A network is invariant to s but for rounding, so s is searched for the least rounding of weights and thresholds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neuromorph.errors import QuantizationError
+from neuromorph.graph.graph import Graph
+from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons, Population
+from neuromorph.graph.projections import Projection
+from neuromorph.graph.validate import WEIGHT_RANGES
+from neuromorph.hardware import HardwareProfile
+
+STATE_MAX = 2**23 - 1
+THRESHOLD_MANTISSA = 2**14  # mantissas stay below it: 8 thresholds fit into v
+CANDIDATES = 32  # scales tried between one power of two and the next
+
+
+@dataclass(frozen=True)
+class ProjectionReport:
+    """`scale`: integer input units per unit of float weight times gain. `lost`: synapses that rounded to zero and are
+    gone; `clipped`: weights beyond the range; `relative_error`: |quantised - float| over |float|, Euclidean norms.
+    """
+
+    name: str
+    sign_mode: str
+    weight_exp: int
+    synapses: int
+    lost: int
+    clipped: int
+    relative_error: float
+
+
+@dataclass(frozen=True)
+class PopulationReport:
+    """`scale`: integer v per float v. Others: largest relative errors; decays in terms of the time constant."""
+
+    name: str
+    scale: float
+    errors: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class QuantizationReport:
+    """What quantising changed, by population and projection."""
+
+    profile: str
+    populations: tuple[PopulationReport, ...] = ()
+    projections: tuple[ProjectionReport, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def lost(self) -> int:
+        return sum(p.lost for p in self.projections)
+
+    @property
+    def clipped(self) -> int:
+        return sum(p.clipped for p in self.projections)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"lost": self.lost, "clipped": self.clipped}
+
+
+def quantize(graph: Graph, profile: HardwareProfile) -> tuple[Graph, QuantizationReport]:
+    """The integer graph of a float graph for a chip, and the report of rounding. An integer graph comes back as it is.
+
+    Raises:
+        QuantizationError: the chip lacks a neuron form or a range that the graph needs; the message tells the remedy.
+    """
+    refuse(graph, profile)
+    if graph.precision == "integer":
+        return graph, QuantizationReport(profile.id, notes=("the graph holds integers already; nothing was changed",))
+    populations: list[Population] = []
+    projections: dict[str, Projection] = {}
+    population_reports: list[PopulationReport] = []
+    projection_reports: list[ProjectionReport] = []
+    scales: dict[str, str] = {}
+    for p in graph.populations:
+        if isinstance(p, Input):
+            populations.append(p)
+            continue
+        scale = choose_scale(graph, p, profile)
+        quantised = quantize_population(p, scale, profile)
+        populations.append(quantised)
+        population_reports.append(PopulationReport(p.name, scale, _population_errors(p, quantised, scale)))
+        scales[f"scale.{p.name}"] = repr(scale)
+        for q in graph.incoming(p.name):
+            projections[q.name], report = quantize_projection(q, p.gain, scale, profile)
+            projection_reports.append(report)
+    metadata = {**graph.metadata, **scales, "profile": profile.id, "quantized_from": graph.digest()}
+    ordered = tuple(projections[q.name] for q in graph.projections)
+    integer = Graph(graph.dt, tuple(populations), ordered, metadata)
+    return integer, QuantizationReport(profile.id, tuple(population_reports), tuple(projection_reports))
+
+
+def refuse(graph: Graph, profile: HardwareProfile) -> None:
+    """Raise QuantizationError for the first thing of the graph that the chip cannot be told."""
+    for complaint in unsupported(graph, profile):
+        raise QuantizationError(complaint)
+
+
+def unsupported(graph: Graph, profile: HardwareProfile) -> list[str]:
+    """Why the chip cannot run this graph, one sentence each with its remedy; empty when it can."""
+    if not profile.resets:
+        return [f"Profile {profile.id!r} names no neuron forms: it is an energy reference, not a chip to compile to. Use loihi1 or loihi2."]
+    problems: list[str] = []
+    for p in graph.populations:
+        if isinstance(p, ALIF) and p.adaptation not in profile.adaptations:
+            allowed = " or ".join(profile.adaptations) or "none"
+            problems.append(
+                f"Population {p.name!r}: {profile.id} has no adaptation by {p.adaptation} (it has: {allowed}). "
+                f"Train with adaptation={allowed!r}, reset={' or '.join(profile.resets)!r}, or choose a chip that has it (loihi2)."
+            )
+        if isinstance(p, LIF) and p.reset not in profile.resets:
+            allowed = " or ".join(profile.resets)
+            problems.append(
+                f"Population {p.name!r}: {profile.id} cannot reset by {p.reset!r} (it has: {allowed}). "
+                f"Train with reset={allowed!r}, or choose a chip that has it (loihi2)."
+            )
+        if isinstance(p, LIF) and p.v_reset.any():
+            problems.append(f"Population {p.name!r}: v_reset is {p.v_reset[p.v_reset != 0][0]}; chips reset to 0. Shift v so that it resets to 0.")
+        if isinstance(p, LIF) and graph.precision == "float" and (p.v_th <= 0).any():
+            problems.append(f"Population {p.name!r}: v_th is {p.v_th.min()}; thresholds of a chip are positive.")
+        if isinstance(p, LIF) and int(p.n_ref.max()) > profile.limit("refractory_max"):
+            problems.append(f"Population {p.name!r}: n_ref {p.n_ref.max()} exceeds {profile.limit('refractory_max')} steps of {profile.id}.")
+    for q in graph.projections:
+        if q.max_delay > profile.limit("delay_max"):
+            problems.append(f"Projection {q.name!r}: delay {q.max_delay} exceeds {profile.limit('delay_max')} steps of {profile.id}.")
+    return problems
+
+
+def choose_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
+    """The scale whose rounding of incoming weights and thresholds is least, within one power of two of the largest allowed.
+
+    The largest: every weight fits with the chip's highest exponent; neurons have room for 8 of their highest threshold
+    in v (its mantissa is below 2^14); readouts cannot clip even if every source fires at every step, and need no
+    positive exponent.
+    """
+    incoming = [q for q in graph.incoming(p.name) if q.weights.any()]
+    heaviest = max((float(np.abs(q.weights * p.gain[q.indices]).max()) for q in incoming), default=0.0)
+    if isinstance(p, LI):
+        return _readout_scale(p, incoming, heaviest, profile)
+    fits = 64 * 254 * 2.0 ** profile.limit_range("weight_exp")[1] / heaviest if heaviest else np.inf
+    largest = min(64 * THRESHOLD_MANTISSA / float(p.v_th.max()), fits)
+    candidates = largest * 2 ** (-np.arange(CANDIDATES) / CANDIDATES)
+    return float(min(candidates, key=lambda s: _rounding(p, incoming, float(s), profile)))
+
+
+def _readout_scale(p: LI, incoming: list[Projection], heaviest: float, profile: HardwareProfile) -> float:
+    weights = np.zeros(p.n)
+    for q in incoming:
+        weights += np.bincount(q.indices, weights=np.abs(q.weights * p.gain[q.indices]), minlength=p.n)
+    reach = float(((weights / (1 - p.decay_u) + np.abs(p.bias)) / (1 - p.decay_v)).max())
+    bias = float(np.abs(p.bias).max())
+    limits = ((0.98 * STATE_MAX, reach), (64 * 254, heaviest), (_bias_limit(profile), bias))
+    return min((limit / value for limit, value in limits if value), default=64.0)
+
+
+def _rounding(p: LIF, incoming: list[Projection], scale: float, profile: HardwareProfile) -> float:
+    error = sum(quantize_projection(q, p.gain, scale, profile)[1].relative_error ** 2 for q in incoming)
+    threshold = np.rint(scale * p.v_th / 64) * 64 / scale / p.v_th - 1
+    return error + float((threshold**2).max())
+
+
+def quantize_population(p: Neurons, scale: float, profile: HardwareProfile) -> Neurons:
+    """Constants in fixed point: decays in 1/4096, thresholds as mantissa, kappa and bias in units of v."""
+    decay_v, decay_u = _decay(p.decay_v, 1), _decay(p.decay_u, 0)
+    bias = _bias(p.name, p.bias * scale, profile)
+    if isinstance(p, LI):
+        return LI.of(p.name, p.n, decay_v=decay_v, decay_u=decay_u, bias=bias, precision="integer")
+    v_th = np.maximum(np.rint(scale * p.v_th / 64), 1)
+    if isinstance(p, ALIF):
+        return ALIF.of(
+            p.name,
+            p.n,
+            decay_v=decay_v,
+            decay_u=decay_u,
+            bias=bias,
+            v_th=v_th,
+            n_ref=p.n_ref,
+            reset=p.reset,
+            decay_a=_decay(p.decay_a, 1),
+            kappa=_kappa(p, scale),
+            adaptation=p.adaptation,
+            precision="integer",
+        )
+    return LIF.of(
+        p.name, p.n, decay_v=decay_v, decay_u=decay_u, bias=bias, v_th=v_th, n_ref=p.n_ref, reset=p.reset, precision="integer"
+    )
+
+
+def _decay(decay: np.ndarray, least: int) -> np.ndarray:
+    return np.where(decay == 0, least, np.clip(np.rint(decay * 4096), least, 4095)).astype(np.int64)
+
+
+def _kappa(p: ALIF, scale: float) -> np.ndarray:
+    kappa = np.rint(scale * p.kappa)
+    if (kappa < 0).any() or (kappa > STATE_MAX).any():
+        raise QuantizationError(
+            f"Population {p.name!r}: kappa reaches {p.kappa.min():g}..{p.kappa.max():g}, beyond 0 to 24 bits at scale {scale:g}; "
+            "adaptation must be positive and of the order of the threshold."
+        )
+    return kappa
+
+
+def _bias(name: str, bias: np.ndarray, profile: HardwareProfile) -> np.ndarray:
+    """Mantissa times power of two: the exponent is a population's own."""
+    mantissa_max = 2 ** profile.limit("bias_mantissa_bits") - 1
+    largest = float(np.abs(bias).max(initial=0))
+    exponent = max(0, int(np.ceil(np.log2(max(largest * (1 - 1e-9) / mantissa_max, 1)))))
+    if exponent > profile.limit("bias_exp_max"):
+        raise QuantizationError(
+            f"Population {name!r}: bias reaches {largest:g} in integer units of v; {profile.id} allows {_bias_limit(profile)}. Use a smaller bias."
+        )
+    return np.rint(bias / 2**exponent) * 2**exponent
+
+
+def _bias_limit(profile: HardwareProfile) -> int:
+    return (2 ** profile.limit("bias_mantissa_bits") - 1) << profile.limit("bias_exp_max")
+
+
+def quantize_projection(q: Projection, gain: np.ndarray, scale: float, profile: HardwareProfile) -> tuple[Projection, ProjectionReport]:
+    """8-bit weights with the exponent that just holds the largest; synapses that round to zero are dropped."""
+    wanted = q.weights * gain[q.indices] * (scale / 64)
+    low, high = WEIGHT_RANGES[q.sign_mode]
+    step = 2 if q.sign_mode == "mixed" else 1
+    first, last = profile.limit_range("weight_exp")
+    largest = float(np.abs(wanted).max(initial=0))
+    limit = min(high, -low) if q.sign_mode == "mixed" else max(high, -low)
+    exponent = int(np.clip(np.ceil(np.log2(largest / limit)), first, last)) if largest else 0
+    exact = wanted / 2.0**exponent
+    rounded = np.rint(exact / step) * step
+    integer = np.clip(rounded, low, high).astype(np.int64)
+    keep = integer != 0
+    norm = float(np.linalg.norm(wanted))
+    report = ProjectionReport(
+        name=q.name,
+        sign_mode=q.sign_mode,
+        weight_exp=exponent,
+        synapses=int(np.count_nonzero(keep)),
+        lost=int(np.count_nonzero(~keep)),
+        clipped=int(np.count_nonzero(rounded != integer)),
+        relative_error=float(np.linalg.norm(integer * 2.0**exponent - wanted)) / (norm or 1.0),
+    )
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(q.rows[keep], minlength=q.n_source))]).astype(np.int64)
+    signs = None if q.signs is None else q.signs[keep]
+    return Projection(q.name, q.source, q.target, indptr, q.indices[keep], integer[keep], q.delays[keep], exponent, signs), report
+
+
+def _population_errors(p: Neurons, q: Neurons, scale: float) -> dict[str, float]:
+    """Largest relative errors; a decay's as that of its time constant, ln(decay) being proportional to 1/tau."""
+    errors: dict[str, float] = {}
+    for name in ("decay_v", "decay_u", "decay_a"):
+        if hasattr(p, name) and (exact := np.asarray(getattr(p, name))).any():
+            used = exact > 0
+            errors[name] = float(np.abs(np.log(exact[used]) / np.log(getattr(q, name)[used] / 4096) - 1).max())
+    for name, unit in (("v_th", 64), ("kappa", 1), ("bias", 1)):
+        if hasattr(p, name) and (exact := np.asarray(getattr(p, name))).any():
+            used = exact != 0
+            errors[name] = float(np.abs(getattr(q, name)[used] * unit / scale / exact[used] - 1).max())
+    return errors

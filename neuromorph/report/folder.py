@@ -1,0 +1,97 @@
+"""What a run left in its folder, read once; what is missing or damaged becomes a sentence instead."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuromorph.errors import FormatError, NeuromorphError
+from neuromorph.graph import Graph, load
+from neuromorph.recording import Recording, load_recording
+from neuromorph.spikes import Spikes, load_labels, load_spikes
+
+BACKENDS = ("reference", "torch", "brian2", "lava")
+PRECISIONS = ("float", "integer")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. `graphs`: those there are of "initial", "model", "integer"; `inputs`, `label`: the first test sample;
+    `recordings`: one-sample recordings by "backend-precision", the reference first; `gaps`: by file, why it is not shown.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    history: tuple[Mapping[str, Any], ...]
+    graphs: Mapping[str, Graph]
+    inputs: Mapping[str, Spikes]
+    label: int | None
+    recordings: Mapping[str, Recording]
+    gaps: Mapping[str, str]
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder; only summary.json has to be there.
+
+    Raises:
+        NeuromorphError: there is no summary.json, or it does not hold a JSON object.
+    """
+    if not (folder / "summary.json").is_file():
+        raise NeuromorphError(f"{folder}: no summary.json; give the folder of a run, such as `neuromorph demo` leaves in runs/demo.")
+    summary = _json(folder / "summary.json")
+    if not isinstance(summary, dict):
+        raise FormatError(f"{folder / 'summary.json'} holds a {type(summary).__name__}, wanted an object with the results of a run.")
+    gaps: dict[str, str] = {}
+
+    def piece(name: str, read: Callable[[Path], Any]) -> Any:
+        try:
+            return read(folder / name)
+        except FileNotFoundError:
+            gaps[name] = f"{name} is not in the run folder."
+        except NeuromorphError as error:
+            gaps[name] = f"{name} could not be read: {error}"
+        return None
+
+    files = {"initial": "initial.h5", "model": "model.h5", "integer": _integer_name(folder, summary)}
+    graphs = {kind: graph for kind, name in files.items() if (graph := piece(name, load)) is not None}
+    inputs = {name: s.select([0]) for name, s in (piece("test.h5", load_spikes) or {}).items() if s.n_samples}
+    labels = piece("test.h5", load_labels)
+    recordings = {stem: r for stem in _recordings(folder) if (r := piece(f"recordings/{stem}.h5", load_recording)) is not None}
+    return Run(
+        folder=folder,
+        summary=summary,
+        history=tuple(piece("history.json", _history) or ()),
+        graphs=graphs,
+        inputs=inputs,
+        label=None if labels is None or not len(labels) else int(labels[0]),
+        recordings={stem: r for stem, r in recordings.items() if r.n_samples},
+        gaps=gaps,
+    )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise FormatError(f"{path} is not JSON ({error}); run the demo again.") from error
+
+
+def _history(path: Path) -> list[Mapping[str, Any]]:
+    history = _json(path)
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise FormatError(f"{path} holds no list of objects, one an epoch.")
+    return history
+
+
+def _integer_name(folder: Path, summary: Mapping[str, Any]) -> str:
+    """model.<profile>.h5 as the summary names it, else the first there is."""
+    names = sorted(path.name for path in folder.glob("model.*.h5"))
+    wanted = f"model.{summary.get('profile', '<profile>')}.h5"
+    return wanted if wanted in names or not names else names[0]
+
+
+def _recordings(folder: Path) -> list[str]:
+    """Stems of the recordings there are, in the order floats, integers and the reference first."""
+    order = {f"{backend}-{precision}": i for i, (precision, backend) in enumerate((p, b) for p in PRECISIONS for b in BACKENDS)}
+    return sorted((path.stem for path in folder.glob("recordings/*.h5")), key=lambda stem: (order.get(stem, len(order)), stem))
