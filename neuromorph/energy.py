@@ -50,7 +50,12 @@ class EnergyReport:
 
     def to_dict(self) -> dict[str, Any]:
         terms = [{**asdict(term), "lo": term.lo, "nominal": term.nominal, "hi": term.hi} for term in self.terms]
-        return {**asdict(self), "terms": terms}
+        return {**asdict(self), "terms": terms, **asdict(self.total)}
+
+    def __str__(self) -> str:
+        low, nominal, high = (f"{1e6 * x:.3g}" for x in (self.total.lo, self.total.nominal, self.total.hi))
+        mark = "; WHAT IF: the chip is not known to run this network" if self.what_if else ""
+        return f"{self.profile}: {nominal} uJ per inference, {low} to {high} (estimate{mark})"
 
 
 def estimate(

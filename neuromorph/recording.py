@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from neuromorph.errors import FormatError
-from neuromorph.graph.container import Group, read, write
+from neuromorph.graph.container import MAX_BYTES, Group, expect, read, write
 from neuromorph.spikes import Spikes, from_tree, join_spikes, to_tree
 
 VERSION = 1
+HEADER: dict[str, type] = {"backend": str, "precision": str, "graph_digest": str, "dt": float, "n_samples": int, "n_steps": int}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,31 +86,40 @@ def save_recording(path: str | os.PathLike[str], recording: Recording) -> None:
     write(path, "recording", VERSION, Group(attributes, groups=groups))
 
 
-def load_recording(path: str | os.PathLike[str]) -> Recording:
-    """Read a recording.
+def load_recording(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Recording:
+    """Read a recording. `max_bytes`: the most its arrays may take in memory.
 
     Raises:
-        FormatError: see `neuromorph.graph.container.read`; or traces that do not fit the recording's shape.
+        FormatError: see `neuromorph.graph.container.read`; members are missing, unexpected or of another type; spikes
+            or traces do not fit the recording's shape.
     """
-    tree = read(path, "recording", VERSION)
-    try:
-        a, groups = tree.attributes, tree.groups
-        recording = Recording(
-            backend=str(a["backend"]),
-            precision=str(a["precision"]),
-            graph_digest=str(a["graph_digest"]),
-            dt=float(a["dt"]),
-            n_samples=int(a["n_samples"]),
-            n_steps=int(a["n_steps"]),
-            spikes={name: from_tree(group, f"{path}: spikes of {name}") for name, group in groups["spikes"].groups.items()},
-            readouts=dict(groups["readouts"].arrays),
-            states={name: dict(group.arrays) for name, group in groups["states"].groups.items()},
-            saturations={name: int(count) for name, count in groups["saturations"].attributes.items()},
-        )
-    except KeyError as error:
-        raise FormatError(f"{path}: a recording needs {error}, which is missing.") from error
-    traces = {**recording.readouts, **{f"{n}.{k}": t for n, s in recording.states.items() for k, t in s.items()}}
-    for name, trace in traces.items():
-        if trace.shape[:2] != (recording.n_steps, recording.n_samples):
-            raise FormatError(f"{path}: trace {name} has shape {trace.shape}; wanted ({recording.n_steps}, {recording.n_samples}, n).")
+    tree = read(path, "recording", VERSION, max_bytes=max_bytes)
+    expect(tree, f"{path}: /", HEADER, groups=("spikes", "readouts", "states", "saturations"))
+    parts = tree.groups
+    for name in ("spikes", "states"):
+        expect(parts[name], f"{path}: /{name}", {}, groups=parts[name].groups)
+    for place, traces in (("readouts", parts["readouts"]), *((f"states/{name}", group) for name, group in parts["states"].groups.items())):
+        expect(traces, f"{path}: /{place}", {}, arrays=traces.arrays)
+    expect(parts["saturations"], f"{path}: /saturations", dict.fromkeys(parts["saturations"].attributes, int))
+    recording = Recording(
+        **tree.attributes,  # pyright: ignore[reportArgumentType]
+        spikes={name: from_tree(group, f"{path}: /spikes/{name}") for name, group in parts["spikes"].groups.items()},
+        readouts=dict(parts["readouts"].arrays),
+        states={name: dict(group.arrays) for name, group in parts["states"].groups.items()},
+        saturations={name: int(count) for name, count in parts["saturations"].attributes.items()},
+    )
+    _check_shapes(recording, path)
     return recording
+
+
+def _check_shapes(recording: Recording, path: str | os.PathLike[str]) -> None:
+    shape = recording.n_steps, recording.n_samples
+    for name, spikes in recording.spikes.items():
+        if spikes.shape[:2] != shape or spikes.dt != recording.dt:
+            raise FormatError(f"{path}: /spikes/{name}: shape {spikes.shape}, dt {spikes.dt}; wanted {(*shape, 'n')}, dt {recording.dt}.")
+    traces = {f"readouts/{name}": trace for name, trace in recording.readouts.items()}
+    traces |= {f"states/{name}/{x}": trace for name, states in recording.states.items() for x, trace in states.items()}
+    kind = np.dtype(np.int64 if recording.precision == "integer" else np.float64)
+    for name, trace in traces.items():
+        if trace.shape[:2] != shape or trace.ndim != 3 or trace.dtype != kind:
+            raise FormatError(f"{path}: /{name} is {trace.dtype} of shape {trace.shape}; wanted {kind} of {(*shape, 'n')}.")

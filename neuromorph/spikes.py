@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuromorph.errors import FormatError, GraphError
-from neuromorph.graph.container import Group, read, write
+from neuromorph.graph.container import MAX_BYTES, Group, expect, read, write
 from neuromorph.graph.populations import Values, read_only
 from neuromorph.shapes import Bool, Int32, Int64, Num
 
 VERSION = 1
+COLUMNS = ("sample", "step", "neuron")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,10 @@ class Spikes:
             object.__setattr__(self, field, read_only(getattr(self, field)))
         if self.n_samples < 0 or self.n_steps < 0 or self.n_neurons < 1 or not (np.isfinite(self.dt) and self.dt > 0):
             raise GraphError(f"Spikes: shape {self.shape} and dt {self.dt} must be positive.")
+        if not self.sample.shape == self.step.shape == self.neuron.shape == (len(self),):
+            raise GraphError(
+                f"Spikes: {len(self.sample)} samples, {len(self.step)} steps, {len(self.neuron)} neurons; give one each per event."
+            )
         for field, limit in (("sample", self.n_samples), ("step", self.n_steps), ("neuron", self.n_neurons)):
             values = getattr(self, field)
             if len(values) and (values.min() < 0 or values.max() >= limit):
@@ -50,7 +55,7 @@ class Spikes:
         cls, sample: Values, step: Values, neuron: Values, *, n_samples: int, n_steps: int, n_neurons: int, dt: float
     ) -> "Spikes":
         """Events in any order; sorts them. Repeats are refused."""
-        columns = [np.asarray(x, dtype=np.int32).reshape(-1) for x in (sample, step, neuron)]
+        columns = [_indices(x) for x in (sample, step, neuron)]
         order = np.lexsort(columns[::-1])
         sample_, step_, neuron_ = (column[order] for column in columns)
         return cls(sample_, step_, neuron_, n_samples, n_steps, n_neurons, dt)
@@ -89,8 +94,10 @@ class Spikes:
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def select(self, samples: Values) -> "Spikes":
-        """The given samples, renumbered 0, 1, ... in the order given."""
+        """The given samples, renumbered 0, 1, ... in the order given; each at most once."""
         wanted = np.asarray(samples, dtype=np.int64).reshape(-1)
+        if len(np.unique(wanted)) < len(wanted) or ((wanted < 0) | (wanted >= self.n_samples)).any():
+            raise GraphError(f"Spikes.select: samples {wanted.tolist()}; give some of 0..{self.n_samples - 1}, each at most once.")
         place = np.full(self.n_samples, -1, dtype=np.int64)
         place[wanted] = np.arange(len(wanted))
         keep = place[self.sample] >= 0
@@ -132,6 +139,14 @@ def join_spikes(parts: Sequence[Spikes]) -> Spikes:
     )
 
 
+def _indices(values: Values) -> Int32[np.ndarray, " events"]:
+    column = np.asarray(values).reshape(-1)
+    whole = column.astype(np.int32)
+    if not np.array_equal(whole, column):
+        raise GraphError(f"Spikes: an event has index {column[whole != column][0]}; give 32-bit integers.")
+    return whole
+
+
 def to_tree(spikes: Spikes) -> Group:
     """The file's tree of a spike array (also used inside recordings)."""
     shape = {"n_samples": spikes.n_samples, "n_steps": spikes.n_steps, "n_neurons": spikes.n_neurons, "dt": float(spikes.dt)}
@@ -139,16 +154,19 @@ def to_tree(spikes: Spikes) -> Group:
 
 
 def from_tree(tree: Group, place: str) -> Spikes:
+    """Spikes of a file's group.
+
+    Raises:
+        FormatError: members are missing, unexpected or of another type, or the events break a rule of `Spikes`.
+    """
+    expect(tree, place, {"n_samples": int, "n_steps": int, "n_neurons": int, "dt": float}, COLUMNS)
+    for name in COLUMNS:
+        array = tree.arrays[name]
+        if array.dtype != np.int32 or array.shape != (len(tree.arrays["sample"]),):
+            raise FormatError(f"{place}/{name} is {array.dtype} of shape {array.shape}; wanted int32, one an event.")
     try:
-        a = tree.attributes
-        return Spikes(
-            **{name: tree.arrays[name].astype(np.int32) for name in ("sample", "step", "neuron")},
-            n_samples=int(a["n_samples"]),
-            n_steps=int(a["n_steps"]),
-            n_neurons=int(a["n_neurons"]),
-            dt=float(a["dt"]),
-        )
-    except (KeyError, GraphError) as error:
+        return Spikes(**tree.arrays, **tree.attributes)  # pyright: ignore[reportArgumentType]
+    except GraphError as error:
         raise FormatError(f"{place}: {error}") from error
 
 
@@ -156,31 +174,34 @@ def save_spikes(
     path: str | os.PathLike[str], populations: Mapping[str, Spikes], labels: Int64[np.ndarray, " samples"] | None = None
 ) -> None:
     """Write spike arrays by population name, and labels of the samples where there are, to one HDF5 file, atomically."""
-    arrays = {} if labels is None else {"labels": np.asarray(labels)}
+    arrays = {} if labels is None else {"labels": np.asarray(labels, dtype=np.int64)}
     write(path, "spikes", VERSION, Group({}, arrays, {name: to_tree(spikes) for name, spikes in populations.items()}))
 
 
-def load_spikes(path: str | os.PathLike[str]) -> dict[str, Spikes]:
-    """Read spike arrays by population name.
+def load_spikes(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> dict[str, Spikes]:
+    """Read spike arrays by population name. `max_bytes`: the most they may take in memory.
 
     Raises:
-        FormatError: see `neuromorph.graph.container.read`.
+        FormatError: see `neuromorph.graph.container.read` and `from_tree`.
     """
-    tree = read(path, "spikes", VERSION)
-    return {name: from_tree(group, f"{path}: /{name}") for name, group in tree.groups.items()}
+    return _load(path, max_bytes)[0]
 
 
-def load_labels(path: str | os.PathLike[str]) -> Int64[np.ndarray, " samples"] | None:
+def load_labels(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Int64[np.ndarray, " samples"] | None:
     """The labels kept in a spike file, None where it has none.
 
     Raises:
-        FormatError: see `neuromorph.graph.container.read`; or labels that are not one a sample.
+        FormatError: see `load_spikes`; or labels that are not one a sample.
     """
-    tree = read(path, "spikes", VERSION)
+    return _load(path, max_bytes)[1]
+
+
+def _load(path: str | os.PathLike[str], max_bytes: int) -> tuple[dict[str, Spikes], Int64[np.ndarray, " samples"] | None]:
+    tree = read(path, "spikes", VERSION, max_bytes=max_bytes)
+    expect(tree, f"{path}: /", {}, {"labels"} & set(tree.arrays), tree.groups)
+    spikes = {name: from_tree(group, f"{path}: /{name}") for name, group in tree.groups.items()}
     labels = tree.arrays.get("labels")
-    if labels is None:
-        return None
-    samples = {int(group.attributes["n_samples"]) for group in tree.groups.values()}
-    if labels.ndim != 1 or samples != {len(labels)}:
-        raise FormatError(f"{path}: labels of shape {labels.shape} for {samples} samples; a file holds one label a sample.")
-    return labels.astype(np.int64)
+    samples = {s.n_samples for s in spikes.values()}
+    if labels is not None and (labels.dtype != np.int64 or labels.ndim != 1 or samples != {len(labels)}):
+        raise FormatError(f"{path}: /labels is {labels.dtype} of shape {labels.shape} for {samples} samples; wanted int64, one a sample.")
+    return spikes, labels

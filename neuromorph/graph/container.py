@@ -10,7 +10,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,17 @@ def _canonical(tree: Group, place: str) -> Iterator[tuple[str, bytes]]:
     for name, child in sorted(tree.groups.items()):
         yield f"{place}/{name}/", b""
         yield from _canonical(child, f"{place}/{name}")
+
+
+def expect(node: Group, place: str, attributes: dict[str, type], arrays: Iterable[str] = (), groups: Iterable[str] = ()) -> None:
+    """Refuse a group that has anything but these members and attributes of these types, with its place named."""
+    wanted = {**attributes, **dict.fromkeys(arrays, "array"), **dict.fromkeys(groups, "group")}
+    found: dict[str, object] = {name: type(value) for name, value in node.attributes.items()}
+    found |= {**dict.fromkeys(node.arrays, "array"), **dict.fromkeys(node.groups, "group")}
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            got, want = (x.__name__ if isinstance(x, type) else x or "nothing" for x in (found.get(name), wanted.get(name)))
+            raise FormatError(f"{place}: {name} is {got}, wanted {want}; see docs/format.md.")
 
 
 def read(path: str | os.PathLike[str], kind: str, version: int, *, max_bytes: int = MAX_BYTES) -> Group:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuromorph.errors import FormatError, GraphError
-from neuromorph.graph.container import MAX_BYTES, Group, read, write
+from neuromorph.graph.container import MAX_BYTES, Group, expect, read, write
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ADAPTATIONS, KINDS, RESETS, Population, parameters
 from neuromorph.graph.projections import Projection
@@ -64,13 +64,13 @@ def _narrow(array: np.ndarray) -> np.ndarray:
 
 
 def _graph(tree: Group) -> Graph:
-    _only(tree, "/", {"dt": float, "precision": str}, set(), {"populations", "projections", "metadata"})
+    expect(tree, "/", {"dt": float, "precision": str}, groups=("populations", "projections", "metadata"))
     precision = _one_of(tree, "/", "precision", ("float", "integer"))
     number = np.dtype("<f8") if precision == "float" else np.dtype("<i8")
     populations = _ordered(tree, "populations", lambda name, node: _read_population(name, node, number))
     projections = _ordered(tree, "projections", lambda name, node: _read_projection(name, node, number))
     metadata = tree.groups["metadata"]
-    _only(metadata, "/metadata", dict.fromkeys(metadata.attributes, str), set(), set())
+    expect(metadata, "/metadata", dict.fromkeys(metadata.attributes, str))
     graph = Graph(tree.attributes["dt"], populations, projections, metadata.attributes)  # pyright: ignore[reportArgumentType]
     if graph.precision != precision:
         raise FormatError(f"/@precision is {precision!r} but the arrays are those of a graph of {graph.precision}s.")
@@ -80,7 +80,7 @@ def _graph(tree: Group) -> Graph:
 def _ordered(tree: Group, kind: str, make: Any) -> tuple[Any, ...]:
     """The members of a group, in the order of their attribute `index`."""
     parent = tree.groups[kind]
-    _only(parent, f"/{kind}", {}, set(), set(parent.groups))
+    expect(parent, f"/{kind}", {}, groups=parent.groups)
     made = {int(node.attributes.get("index", -1)): make(name, node) for name, node in sorted(parent.groups.items())}
     if set(made) != set(range(len(parent.groups))):
         raise FormatError(f"/{kind}: the attributes index are {sorted(made)}; they must count 0..{len(parent.groups) - 1}.")
@@ -90,7 +90,7 @@ def _ordered(tree: Group, kind: str, make: Any) -> tuple[Any, ...]:
 def _read_population(name: str, node: Group, number: np.dtype) -> Population:
     place = f"/populations/{name}"
     kind = KINDS[_one_of(node, place, "type", tuple(KINDS))]
-    _only(node, place, {"type": str, "n": int, "index": int, **dict.fromkeys(kind.FORMS, str)}, set(kind.PARAMETERS), set())
+    expect(node, place, {"type": str, "n": int, "index": int, **dict.fromkeys(kind.FORMS, str)}, kind.PARAMETERS)
     forms = {form: _one_of(node, place, form, FORMS[form]) for form in kind.FORMS}
     n = node.attributes["n"]
     constants = {
@@ -104,7 +104,7 @@ def _read_projection(name: str, node: Group, number: np.dtype) -> Projection:
     place = f"/projections/{name}"
     signed = {"signs"} & set(node.arrays)
     attributes = {"source": str, "target": str, "index": int, "weight_exp": int}
-    _only(node, place, attributes, {"indptr", "indices", "weights", "delays"} | signed, set())
+    expect(node, place, attributes, {"indptr", "indices", "weights", "delays"} | signed)
     n, whole = len(node.arrays["indices"]), np.dtype("<i8")
     return Projection(
         name=name,
@@ -117,20 +117,6 @@ def _read_projection(name: str, node: Group, number: np.dtype) -> Projection:
         weight_exp=int(node.attributes["weight_exp"]),
         signs=_column(node, place, "signs", n, np.dtype("i1")) if signed else None,
     )
-
-
-def _only(node: Group, place: str, attributes: dict[str, type], arrays: set[str], groups: set[str]) -> None:
-    """Exactly these members, attributes of these types; anything missing or unexpected is refused."""
-    wanted = {**attributes, **dict.fromkeys(arrays, "array"), **dict.fromkeys(groups, "group")}
-    found = {
-        **{k: type(v) for k, v in node.attributes.items()},
-        **dict.fromkeys(node.arrays, "array"),
-        **dict.fromkeys(node.groups, "group"),
-    }
-    for name in sorted({*wanted, *found}):
-        if wanted.get(name) != found.get(name):
-            want, got = (x if isinstance(x, str) else x.__name__ if x else "nothing" for x in (wanted.get(name), found.get(name)))
-            raise FormatError(f"{place}: {name} is {got}, wanted {want}; see docs/format.md.")
 
 
 def _one_of(node: Group, place: str, name: str, allowed: tuple[str, ...]) -> Any:

@@ -11,7 +11,7 @@ NONE = "–"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def si(value: float, unit: str) -> str:
+def si(value: int | float, unit: str) -> str:
     """Three digits and an SI prefix: 1.2345e-6 J is "1.23 µJ"."""
     if value == 0:
         return f"0{THIN}{unit}"
@@ -20,13 +20,13 @@ def si(value: float, unit: str) -> str:
     return f"{_three(value / factor)}{THIN}{prefix}{unit}"
 
 
-def percent(value: float) -> str:
+def percent(value: int | float) -> str:
     """A share as percentage: one digit after the point, below 1 % two digits."""
     shown = 100 * value
     return f"{_scientific(shown, 2) if 0 < abs(shown) < 1 else f'{shown:.1f}'}{THIN}%"
 
 
-def number(value: float) -> str:
+def number(value: int | float) -> str:
     """Whole numbers in full with thousands marks; others with four digits or one after the point."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
@@ -35,13 +35,13 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if 100 <= abs(value) < 1e9 else _scientific(value, 3)
 
 
-def _scientific(value: float, digits: int) -> str:
+def _scientific(value: int | float, digits: int) -> str:
     """That many digits; far from 1 as 1.2 × 10⁻⁹."""
     mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     return f"{mantissa}{THIN}×{THIN}10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
 
 
-def _three(value: float) -> str:
+def _three(value: int | float) -> str:
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 

@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
 from neuromorph.errors import NeuromorphError
 from neuromorph.graph import LI, Graph, Input, Projection
 from neuromorph.recording import Recording
-from neuromorph.report.style import BLUE, COLOURS, INK, MUTED, SMALL, VERMILLION, label, legend, new_axis
+from neuromorph.report.style import BLUE, COLOURS, INK, MUTED, SMALL, VERMILLION, label, legend, new_axis, plain
 from neuromorph.spikes import Spikes
 
 MAX_CELLS = 1000  # of a connectivity matrix, per side; larger graphs are binned
@@ -28,7 +28,7 @@ def raster(spikes: Populations, sample: int = 0, ax: Axes | None = None, *, colo
     Raises:
         NeuromorphError: no such sample.
     """
-    ax = new_axis(ax, height=260)
+    ax = new_axis(ax, height=260.0)
     bottom, middles, names = 0, [], []
     for index, (name, population) in enumerate(_by_name(spikes).items()):
         if not 0 <= sample < population.n_samples:
@@ -39,7 +39,7 @@ def raster(spikes: Populations, sample: int = 0, ax: Axes | None = None, *, colo
         if bottom:
             ax.axhline(bottom - 0.5, color=MUTED, linewidth=0.5)
         middles.append(bottom + (population.n_neurons - 1) / 2)
-        names.append(f"{name} ({population.n_neurons})" if name else str(population.n_neurons))
+        names.append(f"{plain(name)} ({population.n_neurons})" if name else str(population.n_neurons))
         bottom += population.n_neurons
         ax.set_xlim(-0.5 * population.dt * 1e3, (population.n_steps - 0.5) * population.dt * 1e3)
     ax.set_ylim(-0.5, max(bottom, 1) - 0.5)
@@ -54,7 +54,7 @@ def rates(spikes: Populations, ax: Axes | None = None, *, bins: int = 24) -> Axe
     by_name = {n: s.counts().mean(axis=0) / (s.n_steps * s.dt) for n, s in _by_name(spikes).items() if s.n_steps and s.n_samples}
     edges = np.linspace(0, max((float(r.max(initial=0)) for r in by_name.values()), default=0.0) or 1.0, bins + 1)
     for index, (name, rate) in enumerate(by_name.items()):
-        ax.stairs(np.histogram(rate, edges)[0], edges, color=COLOURS[index % len(COLOURS)], linewidth=1.5, label=name or None)
+        ax.stairs(np.histogram(rate, edges)[0], edges, color=COLOURS[index % len(COLOURS)], linewidth=1.5, label=plain(name) or None)
     ax.set_xlim(0, 1.02 * edges[-1])
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -68,7 +68,7 @@ def connectivity(graph: Graph, ax: Axes | None = None) -> Axes:
     Readouts send nothing and have no rows; inputs receive nothing and have no columns. A cell of a binned large graph
     shows the largest of its weights.
     """
-    ax = new_axis(ax, height=360)
+    ax = new_axis(ax, height=360.0)
     rows = {p.name: p.n for p in graph.populations if not isinstance(p, LI)}
     columns = {p.name: p.n for p in graph.populations if not isinstance(p, Input)}
     top, left = _offsets(rows), _offsets(columns)
@@ -148,7 +148,7 @@ def learning_curve(history: Sequence[Mapping[str, Any]], ax: Axes | None = None)
     for index, name in enumerate(names):
         values = [np.nan if row.get(name) is None else 100 * float(row[name]) for row in history]
         text = name.replace("_", " ").replace("accuracy", "").strip() or "accuracy"
-        ax.plot(epochs, values, color=COLOURS[index % len(COLOURS)], linewidth=1.5, marker="o", markersize=3, label=text)
+        ax.plot(epochs, values, color=COLOURS[index % len(COLOURS)], linewidth=1.5, marker="o", markersize=3, label=plain(text))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     legend(ax)
     return label(ax, "epoch", "accuracy (%)")
@@ -160,7 +160,7 @@ def energy_bars(estimates: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
     `estimates`: dicts of `EnergyReport.to_dict`. Profiles marked "what if" carry an asterisk.
     """
     scopes = list(dict.fromkeys(name for e in estimates for name in e["scopes"]))
-    ax = new_axis(ax, 520, 90 + 26 * len(estimates) * max(1, len(scopes)) * 0.6)
+    ax = new_axis(ax, 520.0, 90.0 + 26 * len(estimates) * max(1, len(scopes)) * 0.6)
     place = np.arange(len(estimates))[::-1]
     for index, scope in enumerate(scopes):
         rows = [(y, e["scopes"][scope]) for y, e in zip(place, estimates) if e["scopes"].get(scope)]
@@ -168,13 +168,16 @@ def energy_bars(estimates: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
         middle = np.array([y for y, _ in rows]) + 0.4 - (index + 0.5) * height
         lo, nominal, hi = (np.array([s[key] for _, s in rows], dtype=np.float64) for key in ("lo", "nominal", "hi"))
         colour = COLOURS[index % len(COLOURS)]
-        ax.barh(middle, hi - lo, height * 0.8, left=lo, color=colour, alpha=0.55, label=scope.replace("_", " ").replace("cpu", "CPU"))
+        ax.barh(
+            middle, hi - lo, height * 0.8, left=lo, color=colour, alpha=0.55, label=plain(scope.replace("_", " ").replace("cpu", "CPU"))
+        )
         ax.plot(nominal, middle, "|", color=INK, markersize=9, markeredgewidth=2)
     ax.use_sticky_edges = False
     ax.set_ylim(-0.5, max(len(estimates), 1) - 0.5)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(EngFormatter("J", sep="\u202f"))
-    ax.set_yticks(place, [e["profile"] + (" *" if e.get("what_if") else "") for e in estimates])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_yticks(place, [plain(e["profile"]) + (" *" if e.get("what_if") else "") for e in estimates])
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color=MUTED, alpha=0.3, linewidth=0.5)
     legend(ax)

@@ -15,10 +15,11 @@ INK = "#767778"
 """Text and axes: a mid grey that reads on white and on black; `to_svg` turns it into the page's own text colour (and
 lets the page brighten the darker colours by CSS variables)."""
 MUTED = "#9a9b9c"
+LONGEST = 24  # characters of a name in a picture
 SMALL = 11.0  # points; a figure is drawn with one point a CSS pixel
 
 
-def new_axis(ax: Axes | None, width: float = 360, height: float = 220) -> Axes:
+def new_axis(ax: Axes | None, width: float = 360.0, height: float = 220.0) -> Axes:
     """`ax`, or the axis of a new figure of that size [points], in the common style."""
     ax = Figure(figsize=(width / 72, height / 72), layout="constrained").add_subplot() if ax is None else ax
     ax.figure.patch.set_alpha(0)
@@ -34,6 +35,11 @@ def label(ax: Axes, x: str, y: str) -> Axes:
     ax.set_xlabel(x, color=INK, fontsize=SMALL)
     ax.set_ylabel(y, color=INK, fontsize=SMALL)
     return ax
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib takes as it is, dollar signs and all, cut where it would push the data out of the picture."""
+    return (text if len(text) <= LONGEST else text[: LONGEST - 1] + "…").replace("$", r"\$")
 
 
 def legend(ax: Axes) -> None:

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from neuromorph.errors import TrainingError
-from neuromorph.train.neurons import LSNNConstants, LSNNState, lsnn_step, silence
-from neuromorph.train.sequence import run_sequence, trajectory
+from neuromorph.train.neurons import LSNNConstants, LSNNState, fire, lsnn_step, silence
 
 
 class LSNNRecurrentCell(SNNRecurrentCell):
@@ -86,12 +85,14 @@ class LSNNRecurrent(SNNRecurrent):
         self, input_tensor: Float[Tensor, "time batch n_in"], state: LSNNState | None = None
     ) -> tuple[Float[Tensor, "time batch n"], LSNNState]:
         """The step of `lsnn_step` for all of `input_tensor`, with one matrix product for the input of the whole sequence."""
-        start = self.initial_state(input_tensor) if state is None else state
-        drives = linear(input_tensor, self.input_weights)
-        if not self.record_states:
-            return run_sequence(drives, self.recurrent_weights, start, self.p)
-        states = LSNNState(*(torch.stack(field) for field in zip(*trajectory(drives, self.recurrent_weights, start, self.p))))
-        return states.z, states
+        s = self.initial_state(input_tensor) if state is None else state
+        on, weights, states = self.p.active(), self.recurrent_weights.t(), list[LSNNState]()
+        for drive in linear(input_tensor, self.input_weights).unbind(0):
+            s = fire(s, self.p, on)
+            s = s._replace(drive=torch.addmm(drive, s.z, weights))
+            states.append(s)
+        z = torch.stack([each.z for each in states])
+        return z, LSNNState(*(torch.stack(field) for field in zip(*states))) if self.record_states else s
 
 
 def weight_matrix(

@@ -72,7 +72,9 @@ class LSNNConstants(nn.Module):
         if reset not in RESETS or adaptation not in ADAPTATIONS:
             raise TrainingError(f"LSNNConstants: {reset=}, {adaptation=}; allowed: {', '.join(RESETS)}; {', '.join(ADAPTATIONS)}.")
         if not np.all(np.asarray(v_th) > 0):
-            raise TrainingError(f"LSNNConstants: v_th has {np.min(v_th)}; thresholds must be positive (surrogates divide by them).")
+            raise TrainingError(
+                f"LSNNConstants: v_th has {np.asarray(v_th).min()}; thresholds must be positive (surrogates divide by them)."
+            )
         self.n, self.reset, self.adaptation, self.surrogate = n, reset, adaptation, surrogate or bellec()
         gain = 1 - np.asarray(decay_v, dtype=np.float64) if gain is None else gain
         floats = {"decay_v": decay_v, "decay_u": decay_u, "gain": gain, "bias": bias, "v_th": v_th, "v_reset": v_reset}

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuromorph.backends.lava import LavaBackend, check, launch, self_test, stock
+from neuromorph.backends import Backend
+from neuromorph.backends.lava import LavaBackend, check, launch, needs, self_test, stock
 from neuromorph.backends.lava.backend import simulate
 from neuromorph.backends.lava.netlist import lower, trace_file
 from neuromorph.backends.reference import ReferenceBackend
@@ -308,10 +309,12 @@ def test_a_timeout_ends_the_whole_group(mark, monkeypatch):
 
 
 @lava
-def test_an_interrupt_ends_the_whole_group(mark):
+def test_an_interrupt_ends_the_whole_group(mark, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     graph, spikes = endless()
     with pytest.raises(KeyboardInterrupt):
         LavaBackend().run(graph, spikes, progress=lambda *_: signal.raise_signal(signal.SIGINT))
+    assert list(tmp_path.iterdir()) == []
 
 
 HOST = """
@@ -321,7 +324,8 @@ LavaBackend().run(*endless(), progress=lambda *call: print(call, flush=True))
 
 
 @lava
-def test_a_killed_host_takes_lava_with_it(mark):
+def test_a_killed_host_takes_lava_with_it(mark, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # its folder remains
     host = subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert host.stdout is not None
     assert host.stdout.readline().startswith(b"(")
@@ -418,12 +422,19 @@ def test_the_matrix_for_lava_is_the_transposed_one(n_source, n_target, random):
     np.testing.assert_array_equal(rebuilt.toarray(), matrix.T)
 
 
+def test_it_is_a_backend_and_importing_it_imports_no_lava():
+    assert isinstance(LavaBackend(), Backend)
+    code = "import sys, neuromorph.backends.lava; print(*{m.split('.')[0] for m in sys.modules} & {'lava', 'scipy', 'networkx', 'torch'})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+@lava
 def test_nothing_to_simulate_starts_nothing(monkeypatch):
     monkeypatch.setattr(launch, "run_worker", None)
     graph, _ = check.two_neurons()
     empty = Spikes.from_dense(np.zeros((0, 2, 1), dtype=np.bool_), graph.dt)
-    if unavailable is None:
-        assert LavaBackend().run(graph, empty, states=["lif"]).states["lif"]["v"].shape == (0, 2, 2)
+    recording = LavaBackend().run(graph, empty, states=["lif"])
+    assert recording.spikes["lif"].shape == recording.states["lif"]["v"].shape == (0, 2, 2)
 
 
 def test_an_interpreter_that_lacks_lava_or_does_not_run(tmp_path):
@@ -459,7 +470,7 @@ assert Other.__hash__ is None
 """
 
 
-@lava
+@pytest.mark.skipif(bool(needs.missing()), reason="this interpreter has no Lava")
 def test_the_shim_mends_one_module_and_restores_the_rest():
     done = subprocess.run(
         [sys.executable, "-c", SHIM], env={**os.environ, "PYTHONPATH": str(launch.FOLDER)}, capture_output=True, text=True
@@ -468,7 +479,10 @@ def test_the_shim_mends_one_module_and_restores_the_rest():
     assert done.stdout == "needed\n"
 
 
-@pytest.mark.skipif("NEUROMORPH_LAVA_PYTHON" not in os.environ or unavailable is not None, reason="NEUROMORPH_LAVA_PYTHON is not set")
+@pytest.mark.skipif(
+    "NEUROMORPH_LAVA_PYTHON" not in os.environ or bool(needs.missing()),
+    reason="needs $NEUROMORPH_LAVA_PYTHON, and Lava in this interpreter too",
+)
 @pytest.mark.parametrize("precision", ["integer", "float"])
 def test_another_interpreter_gives_the_same_bits(precision):
     graph = every_form(precision)
