@@ -102,8 +102,11 @@ def match_inputs(graph: Graph, inputs: Inputs) -> dict[str, Spikes]:
             raise GraphError(f"Inputs: {name!r} has {spikes.n_neurons} channels; the graph's has {wanted[name].n}.")
         if not np.isclose(spikes.dt, graph.dt, rtol=1e-9, atol=0):
             raise GraphError(f"Inputs: {name!r} has dt {spikes.dt} s; the graph's step is {graph.dt} s. Encode the input anew.")
-    if len({s.shape[:2] for s in inputs.values()}) > 1:
+    shapes = {s.shape[:2] for s in inputs.values()}
+    if len(shapes) > 1:
         raise GraphError("Inputs: Input populations differ in samples or steps; they must agree.")
+    if not shapes or 0 in shapes.pop():
+        raise GraphError("Inputs: nothing to run; a run needs an Input population, at least one sample and one step.")
     return dict(inputs)
 
 
