@@ -28,7 +28,9 @@ def support_table() -> str:
     """Markdown, from the capabilities that the backends declare and the conformance suite holds them to."""
     found = backends()
     lines = ["| | " + " | ".join(f"`{name}`" for name in found) + " |", "|---|" + ":-:|" * len(found)]
-    lines += [f"| {row} | " + " | ".join("yes" if has(b.capabilities) else "no" for b in found.values()) + " |" for row, has in ROWS.items()]
+    lines += [
+        f"| {row} | " + " | ".join("yes" if has(b.capabilities) else "no" for b in found.values()) + " |" for row, has in ROWS.items()
+    ]
     lines.append("| how | " + " | ".join(b.capabilities.note for b in found.values()) + " |")
     return "\n".join(lines)
 

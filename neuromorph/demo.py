@@ -1,14 +1,13 @@
 """The whole chain on real digits: train, export, quantise, run, validate, count, estimate, report."""
 
+import copy
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from neuromorph import backends
 from neuromorph.compare import Comparison, compare, decisions
@@ -22,7 +21,12 @@ from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
 from neuromorph.recording import Recording, save_recording
 from neuromorph.spikes import save_spikes
-from neuromorph.train.loop import TrainArgs, TrainResult, train
+from neuromorph.tasks import digits
+from neuromorph.train.checkpoint import load_checkpoint
+from neuromorph.train.loop import TrainArgs, train
+from neuromorph.train.network import LSNN
+from neuromorph.train.record import record
+from neuromorph.versions import versions
 
 type Say = Callable[[str], None]
 
@@ -64,12 +68,13 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
     (args.out / "recordings").mkdir(exist_ok=True)
     watch = Stopwatch(say)
     with watch("train"):
-        result = train(args.training, path=args.out / "checkpoint.safetensors", progress=progress)
+        data = digits.load()
+        result = train(args.training, data, path=args.out / "checkpoint.safetensors", progress=progress)
     with watch("export"):
-        graph = result.graph()
+        checkpoint = load_checkpoint(args.out / "checkpoint.safetensors")
+        graph, test = checkpoint.graph(), data.test
         save(args.out / "model.h5", graph)
-        save(args.out / "initial.h5", result.initial_graph())
-        test = result.dataset.test
+        save(args.out / "initial.h5", checkpoint.initial_graph())
         save_spikes(args.out / "test.h5", {graph.inputs[0].name: test.spikes}, test.labels)
     with watch("quantize"):
         chip = load_profile(args.profile)
@@ -77,17 +82,17 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
         save(args.out / f"model.{chip.id}.h5", integer)
     with watch("run test set"):
         recordings = {g.precision: backends.backend("reference").run(g, test.spikes) for g in (graph, integer)}
-        window = int(graph.metadata["decision_window"])
+        window = args.training.window
         accuracy = {p: float((decisions(r, window) == test.labels).mean()) for p, r in recordings.items()}
     with watch("validate"):
-        validation = _validate(args, watch, result, graph, integer, test)
+        validation = _validate(args, watch, checkpoint.model, graph, integer, test)
     with watch("count and estimate"):
         counts = count(integer, test.spikes, recordings["integer"])
         energy, refused = _energy(args, counts, integer)
     summary = {
-        "accuracy": accuracy | {"torch": result.test_accuracy, "test_samples": len(test)},
+        "accuracy": accuracy | {"torch": result.test.accuracy, "test_samples": len(test)},
         "active_synapses": graph.n_synapses,
-        "requested_synapses": result.requested_synapses,
+        "requested_synapses": requested_synapses(args.training.connectivity, checkpoint.model),
         "connectivity": args.training.connectivity,
         "validation": [_row(c) for c in validation],
         "counts": counts.to_dict(),
@@ -96,17 +101,17 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
         "saturations": dict(recordings["integer"].saturations),
         "quantization": report.to_dict(),
         "profile": chip.id,
+        "args": asdict(args),
+        "versions": versions(),
         "seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)},
     }
     write_json(args.out / "quantization.json", report.to_dict())
-    write_json(args.out / "history.json", result.history)
+    write_json(args.out / "history.json", [_flat(epoch) for epoch in checkpoint.history])
     write_json(args.out / "summary.json", summary)
     return summary
 
 
-def _validate(
-    args: DemoArgs, watch: Stopwatch, result: TrainResult, graph: Graph, integer: Graph, test: LabelledSpikes
-) -> list[Comparison]:
+def _validate(args: DemoArgs, watch: Stopwatch, model: LSNN, graph: Graph, integer: Graph, test: LabelledSpikes) -> list[Comparison]:
     """Every simulator against the reference, floats and integers; one sample of each is kept for the report."""
     done: list[Comparison] = []
     for g in (graph, integer):
@@ -119,7 +124,7 @@ def _validate(
             with watch(f"validate {name} {g.precision}"):
                 spikes = test.head(samples).spikes
                 if name == "torch":
-                    recording = result.record(spikes)
+                    recording = record(copy.deepcopy(model).double(), g, spikes)
                 else:
                     recording = backends.backend(name).run(g, spikes, states=names)
                 done.append(compare(g, recording, oracle.select(range(spikes.n_samples))))
@@ -130,6 +135,14 @@ def _validate(
 
 def _keep(folder: Path, recording: Recording) -> None:
     save_recording(folder / "recordings" / f"{recording.backend}-{recording.precision}.h5", recording.select([0]))
+
+
+def _flat(epoch: Mapping[str, Any]) -> dict[str, Any]:
+    """One line of the history with names such as "validation accuracy" instead of nested tables."""
+    flat: dict[str, Any] = {}
+    for name, value in epoch.items():
+        flat |= {f"{name} {part}": x for part, x in value.items()} if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
 def _row(c: Comparison) -> dict[str, Any]:
@@ -150,4 +163,4 @@ def _energy(args: DemoArgs, counts: Counts, graph: Graph) -> tuple[list[EnergyRe
 
 def write_json(path: Path, data: Any) -> None:
     """JSON with numpy numbers as plain ones, atomically."""
-    atomic_write(path, (json.dumps(data, indent=2, default=lambda x: x.tolist()) + "\n").encode())
+    atomic_write(path, (json.dumps(data, indent=2, default=lambda x: str(x) if isinstance(x, Path) else x.tolist()) + "\n").encode())

@@ -173,12 +173,20 @@ def _limits(raw: Toml) -> Iterator[str]:
         kind = LIMIT_TYPES.get(key)
         if kind is None:
             yield f"[limits] {key} is unknown; allowed: {', '.join(LIMIT_TYPES)}."
-        elif type(value) is not kind or (kind is list and not (value and all(type(x) is int for x in value))):
+        elif type(value) is not kind or (kind is list and not _is_whole_list(value)):
             yield f"[limits] {key} is {value!r}; give {TYPE_WORDS[kind]}."
-        elif kind is int and value < 0:
+        elif isinstance(value, int) and value < 0:
             yield f"[limits] {key} is {value}; give 0 or more, and leave out what is not known."
-        elif key == "weight_exp" and not (len(value) == 2 and value[0] <= value[1]):
+        elif key == "weight_exp" and not _is_range(value):
             yield f"[limits] weight_exp is {value}; give [lowest, highest]."
+
+
+def _is_whole_list(value: Any) -> bool:
+    return bool(value) and all(type(x) is int for x in value)
+
+
+def _is_range(value: Any) -> bool:
+    return len(value) == 2 and value[0] <= value[1]
 
 
 def _neuron(raw: Toml) -> Iterator[str]:

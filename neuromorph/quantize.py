@@ -125,11 +125,15 @@ def unsupported(graph: Graph, profile: HardwareProfile) -> list[str]:
                 f"Train with reset={allowed!r}, or choose a chip that has it (loihi2)."
             )
         if isinstance(p, LIF) and p.v_reset.any():
-            problems.append(f"Population {p.name!r}: v_reset is {p.v_reset[p.v_reset != 0][0]}; chips reset to 0. Shift v so that it resets to 0.")
+            problems.append(
+                f"Population {p.name!r}: v_reset is {p.v_reset[p.v_reset != 0][0]}; chips reset to 0. Shift v so that it resets to 0."
+            )
         if isinstance(p, LIF) and graph.precision == "float" and (p.v_th <= 0).any():
             problems.append(f"Population {p.name!r}: v_th is {p.v_th.min()}; thresholds of a chip are positive.")
         if isinstance(p, LIF) and int(p.n_ref.max()) > profile.limit("refractory_max"):
-            problems.append(f"Population {p.name!r}: n_ref {p.n_ref.max()} exceeds {profile.limit('refractory_max')} steps of {profile.id}.")
+            problems.append(
+                f"Population {p.name!r}: n_ref {p.n_ref.max()} exceeds {profile.limit('refractory_max')} steps of {profile.id}."
+            )
     for q in graph.projections:
         if q.max_delay > profile.limit("delay_max"):
             problems.append(f"Projection {q.name!r}: delay {q.max_delay} exceeds {profile.limit('delay_max')} steps of {profile.id}.")
@@ -191,9 +195,7 @@ def quantize_population(p: Neurons, scale: float, profile: HardwareProfile) -> N
             adaptation=p.adaptation,
             precision="integer",
         )
-    return LIF.of(
-        p.name, p.n, decay_v=decay_v, decay_u=decay_u, bias=bias, v_th=v_th, n_ref=p.n_ref, reset=p.reset, precision="integer"
-    )
+    return LIF.of(p.name, p.n, decay_v=decay_v, decay_u=decay_u, bias=bias, v_th=v_th, n_ref=p.n_ref, reset=p.reset, precision="integer")
 
 
 def _decay(decay: np.ndarray, least: int) -> np.ndarray:
@@ -217,7 +219,8 @@ def _bias(name: str, bias: np.ndarray, profile: HardwareProfile) -> np.ndarray:
     exponent = max(0, int(np.ceil(np.log2(max(largest * (1 - 1e-9) / mantissa_max, 1)))))
     if exponent > profile.limit("bias_exp_max"):
         raise QuantizationError(
-            f"Population {name!r}: bias reaches {largest:g} in integer units of v; {profile.id} allows {_bias_limit(profile)}. Use a smaller bias."
+            f"Population {name!r}: bias reaches {largest:g} in integer units of v; {profile.id} allows {_bias_limit(profile)}. "
+            "Use a smaller bias."
         )
     return np.rint(bias / 2**exponent) * 2**exponent
 

@@ -42,12 +42,15 @@ def test_gain_of_the_target_is_folded_in() -> None:
 
 
 def test_constants_by_hand() -> None:
-    """exp(-1/20) = 0.951229 -> 3896.2 / 4096; exp(-1/5) = 0.818731 -> 3353.5; exp(-1/700) -> 4090.15; kappa = 1.8 (1 - 0.998572) * 1000 = 2.5696 -> 3."""
+    """exp(-1/20) = 0.951229 -> 3896.2 / 4096; exp(-1/5) = 0.818731 -> 3353.5; exp(-1/700) -> 4090.15.
+
+    kappa = 1.8 (1 - 0.998572) * 1000 = 2.5696 -> 3; v_th = 64400 / 64 = 1006.25 -> 1006.
+    """
     p = ALIF.from_time_constants("p", 1, dt=1e-3, tau_m=20e-3, v_th=64.4, tau_a=0.7, beta=1.8, tau_s=5e-3, n_ref=3, bias=0.0104)
     q = quantize_population(p, 1000.0, LOIHI2)
     assert isinstance(q, ALIF)
     assert (q.decay_v[0], q.decay_u[0], q.decay_a[0]) == (3896, 3354, 4090)
-    assert q.v_th[0] == 1006  # 64400 / 64 = 1006.25
+    assert q.v_th[0] == 1006
     assert q.kappa[0] == 3
     assert q.bias[0] == 10
     assert q.n_ref[0] == 3

@@ -12,7 +12,7 @@ from neuromorph.graph import container, save
 from neuromorph.graph.container import Group
 from neuromorph.recording import Recording, join, load_recording, save_recording
 from neuromorph.spikes import load_spikes
-from tests.graph.test_hdf5 import digest_by_the_book
+from tests.graph.test_format_document import digest_by_the_book
 from tests.strategies import random_graph, random_inputs
 
 

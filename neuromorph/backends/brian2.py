@@ -99,6 +99,10 @@ class Brian2Backend:
         return recording
 
 
+def _traced(p: Neurons) -> list[str]:
+    return ["v", "a"] if isinstance(p, ALIF) else ["v"]
+
+
 @contextmanager
 def _numpy_target() -> Iterator[Any]:
     """Brian2 with its numpy target and quiet log; the global preferences are put back."""
@@ -128,7 +132,7 @@ class _Replicas:
         neurons: list[Neurons] = [p for p in graph.populations if not isinstance(p, Input)]
         self.monitors = {p.name: b2.SpikeMonitor(self.groups[p.name]) for p in neurons if not isinstance(p, LI)}
         self.traces = {
-            p.name: b2.StateMonitor(self.groups[p.name], ["v", "a"] if isinstance(p, ALIF) else ["v"], record=True, clock=self.clock, when="end")
+            p.name: b2.StateMonitor(self.groups[p.name], _traced(p), record=True, clock=self.clock, when="end")
             for p in neurons
             if isinstance(p, LI) or p.name in wanted
         }
@@ -208,9 +212,7 @@ class _Replicas:
         n = self.graph.population(name).n
         sample, neuron = np.divmod(np.asarray(monitor.i, dtype=np.int64), n)
         step = np.rint(np.asarray(monitor.t_) / self.graph.dt).astype(np.int64)
-        return Spikes.from_events(
-            sample, step, neuron, n_samples=self.n_samples, n_steps=self.n_steps, n_neurons=n, dt=self.graph.dt
-        )
+        return Spikes.from_events(sample, step, neuron, n_samples=self.n_samples, n_steps=self.n_steps, n_neurons=n, dt=self.graph.dt)
 
     def _saturations(self) -> Iterator[tuple[str, int]]:
         if not self.integer:

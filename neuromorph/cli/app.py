@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from neuromorph.cli import chain, demonstration, health, hardware, training
+from neuromorph.cli import chain, demonstration, hardware, health, training
 from neuromorph.cli.output import messages
 from neuromorph.errors import NeuromorphError
 

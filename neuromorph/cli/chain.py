@@ -33,7 +33,17 @@ def inspect(model: Model, as_json: Json = False) -> None:
         forms = {form: getattr(p, form) for form in p.FORMS}
         fan = {} if isinstance(p, Input) else {"fan_in_mean": float(graph.fan_in(p.name).mean())}
         kind = type(p).__name__
-        populations.append({"name": p.name, "kind": kind, "n": p.n, **forms, **fan, "fan_out_mean": float(graph.fan_out(p.name).mean()), "constants": constants})
+        populations.append(
+            {
+                "name": p.name,
+                "kind": kind,
+                "n": p.n,
+                **forms,
+                **fan,
+                "fan_out_mean": float(graph.fan_out(p.name).mean()),
+                "constants": constants,
+            }
+        )
     projections = [
         {
             "name": q.name,
@@ -60,7 +70,15 @@ def inspect(model: Model, as_json: Json = False) -> None:
     title = f"{model}: {graph.precision} graph, {graph.n_neurons} neurons, {graph.n_synapses:,} synapses, dt {graph.dt * 1e3:g} ms"
     shown = [(p["name"], p["kind"], p["n"], p.get("reset"), p.get("adaptation"), _told(p["constants"])) for p in populations]
     listed = [
-        (q["name"], q["synapses"], 100 * q["density"], "-".join(map(str, sorted(set(q["delays"])))), q["sign_mode"], q["weight_exp"], _range(q["weights"]))
+        (
+            q["name"],
+            q["synapses"],
+            100 * q["density"],
+            "-".join(map(str, sorted(set(q["delays"])))),
+            q["sign_mode"],
+            q["weight_exp"],
+            _range(q["weights"]),
+        )
         for q in projections
     ]
     emit(
@@ -164,7 +182,9 @@ def validate(
             results.append(compare_with_reference(graph, spikes, name, progress=progress))
     rows = [(c.backend, c.precision, c.samples, c.identical, c.spikes_differing, c.largest_error, str(c.first or "")) for c in results]
     columns = ["backend", "precision", "samples", "identical", "spikes differing", "largest error", "first difference"]
-    emit(as_json, {"file": str(model), "validation": [c.to_dict() for c in results]}, table(f"{model} against the reference", columns, rows))
+    emit(
+        as_json, {"file": str(model), "validation": [c.to_dict() for c in results]}, table(f"{model} against the reference", columns, rows)
+    )
     if not all(c.identical for c in results):
         raise typer.Exit(1)
 
@@ -172,7 +192,9 @@ def validate(
 def energy(
     model: Model,
     inputs: Inputs,
-    profile: Annotated[list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi1, loihi2, spinnaker2].")] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi1, loihi2, spinnaker2].")
+    ] = None,
     samples: Samples = None,
     what_if: Annotated[bool, typer.Option(help="Estimate even where the chip lacks a neuron form of the graph.")] = False,
     as_json: Json = False,
@@ -192,7 +214,7 @@ def energy(
     with progress_bar("reference", as_json) as progress:
         recording = backends.backend("reference").run(graph, spikes, progress=progress)
     counts = count(graph, spikes, recording)
-    reports = [estimate(counts, graph, load_profile(name), what_if=what_if) for name in profile or ["loihi1", "loihi2", "spinnaker2"]]
+    reports = [estimate(counts, graph, load_profile(name), what_if=what_if) for name in profile or ["loihi2"]]
     if as_json:
         emit(True, {"counts": counts.to_dict(), "energy": [r.to_dict() for r in reports]})
         return

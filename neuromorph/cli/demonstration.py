@@ -67,7 +67,13 @@ def summary_tables(summary: dict[str, Any]) -> list[Any]:
     synapses = f"{summary['active_synapses']:,} active synapses, {summary['requested_synapses']:,} requested"
     checks = [(v["backend"], v["precision"], v["samples"], v["identical"], v["spikes"], v["first"] or "") for v in summary["validation"]]
     energy = [
-        (e["profile"] + (" (what if)" if e["what_if"] else ""), joules(e["lo"]), joules(e["nominal"]), joules(e["hi"]), joules(e["scopes"]["dynamic"]["nominal"]))
+        (
+            e["profile"] + (" (what if)" if e["what_if"] else ""),
+            joules(e["lo"]),
+            joules(e["nominal"]),
+            joules(e["hi"]),
+            joules(e["scopes"]["dynamic"]["nominal"]),
+        )
         for e in summary["energy"]
     ]
     return [
@@ -81,3 +87,7 @@ def summary_tables(summary: dict[str, Any]) -> list[Any]:
         ),
         table("Time", ["stage", "seconds"], list(seconds.items())),
     ]
+
+
+def _dynamic(estimate: dict[str, Any]) -> str:
+    return joules(estimate["scopes"].get("dynamic", {}).get("nominal"))

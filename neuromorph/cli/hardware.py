@@ -33,7 +33,11 @@ def show(name: Annotated[str, typer.Argument(help="Profile name or .toml file.")
         for key, q in getattr(profile, group).items()
     ]
     title = f"{profile.id}: {profile.title}" + (f"\n{profile.warning}" if profile.warning else "")
-    emit(as_json, asdict(profile), table(title, ["table", "quantity", "value", "range", "kind", "basis", "source"], rows, "SI units: J, s, W"))
+    emit(
+        as_json,
+        asdict(profile),
+        table(title, ["table", "quantity", "value", "range", "kind", "basis", "source"], rows, "SI units: J, s, W"),
+    )
 
 
 @app.command()

@@ -1,25 +1,10 @@
 """`neuromorph doctor`: what is installed here, and whether each simulator really computes."""
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
 from neuromorph.cli.output import Json, emit, table
-
-PACKAGES = ("neuromorph", "numpy", "h5py", "torch", "norse", "brian2", "lava-nc", "scikit-learn", "matplotlib", "jinja2", "safetensors")
-
-
-def versions() -> dict[str, str | None]:
-    """Installed versions, None where a package is missing."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 def doctor(
@@ -27,6 +12,7 @@ def doctor(
 ) -> None:
     """Say what is installed, and run a small network on every simulator; exit code 1 if one of them computes wrong."""
     from neuromorph.backends import backends
+    from neuromorph.versions import versions
 
     checks: list[dict[str, object]] = []
     for name, backend in backends().items():

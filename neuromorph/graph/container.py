@@ -159,7 +159,7 @@ def read(path: str | os.PathLike[str], kind: str, version: int, *, max_bytes: in
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file.")
-    reader = _Reader(max_bytes, path.stat().st_size)
+    reader = _Reader(max_bytes)
     try:
         with h5py.File(path, "r", locking=False) as file:
             return reader.file(file, kind, version)
@@ -174,11 +174,11 @@ def read(path: str | os.PathLike[str], kind: str, version: int, *, max_bytes: in
 class _Reader:
     """One walk over a file: where it is, which objects it met, how many bytes it has promised to read."""
 
-    def __init__(self, max_bytes: int, file_size: int) -> None:
-        self.max_bytes, self.file_size = max_bytes, file_size
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
         self.place = "/"
         self.met: set[int] = set()
-        self.promised = self.stored = 0
+        self.promised = 0
 
     def file(self, file: Any, kind: str, version: int) -> Group:
         self.place = "/neuromorph"
@@ -228,9 +228,6 @@ class _Reader:
         self.promised += storage.promised(data, place)
         if self.promised > self.max_bytes:
             raise FormatError(f"{place} brings the file to {self.promised} bytes of arrays; at most {self.max_bytes} (max_bytes).")
-        self.stored += data.id.get_storage_size()
-        if self.stored > self.file_size:
-            raise FormatError(f"{place} brings the stored arrays to {self.stored} bytes in a file of {self.file_size}; it is crafted.")
         return storage.array(data, place)
 
     def _meet(self, node: Any, place: str) -> None:

@@ -1,0 +1,147 @@
+"""The command line: each command on real files, its JSON, its exit codes, its errors in a sentence."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from neuromorph.backends.brian2 import Brian2Backend
+from neuromorph.cli.app import app
+from neuromorph.graph import load, save
+from neuromorph.recording import load_recording
+from neuromorph.spikes import save_spikes
+from tests.strategies import random_graph, random_inputs
+
+COMMANDS = ["demo", "train", "export", "inspect", "quantize", "run", "validate", "energy", "report", "profiles", "doctor"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """model.h5 (integers), float.h5, inputs.h5 with labels."""
+    folder = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(3)
+    graph = random_graph(rng, precision="integer", max_neurons=8)
+    save(folder / "model.h5", graph)
+    while True:
+        floats = random_graph(rng, max_neurons=8, resets=("subtract",), adaptations=("threshold",) * 5, synaptic_current=False)
+        if any(type(p).__name__ == "ALIF" for p in floats.populations):
+            break
+    from neuromorph.graph import LIF
+    from neuromorph.graph.populations import replace
+
+    zero = tuple(replace(p, v_reset=np.zeros(p.n)) if isinstance(p, LIF) else p for p in floats.populations)
+    save(folder / "float.h5", floats.replace(populations=zero))
+    for name, g in (("model", graph), ("float", floats)):
+        save_spikes(folder / f"{name}.inputs.h5", {"in": random_inputs(rng, g, 3, 40)}, np.array([0, 1, 0]))
+    return folder
+
+
+def call(*args: object, code: int = 0) -> str:
+    """Run a command in this process; returns standard output."""
+    result = CliRunner().invoke(app, [str(a) for a in args])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout
+
+
+def program(*args: object) -> subprocess.CompletedProcess[str]:
+    """Run the installed program."""
+    return subprocess.run([sys.executable, "-m", "neuromorph", *map(str, args)], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches(command: str) -> None:
+    text = call(command, "--help")
+    assert len(text) > 300
+    assert "--json" in text or command == "profiles"
+
+
+def test_inspect(files: Path) -> None:
+    data = json.loads(call("inspect", files / "model.h5", "--json"))
+    graph = load(files / "model.h5")
+    assert (data["neurons"], data["synapses"], data["digest"]) == (graph.n_neurons, graph.n_synapses, graph.digest())
+    assert [p["name"] for p in data["populations"]] == [p.name for p in graph.populations]
+    assert sum(p["synapses"] for p in data["projections"]) == graph.n_synapses
+    assert "integer graph" in call("inspect", files / "model.h5")
+
+
+def test_quantize_writes_the_integer_graph(files: Path) -> None:
+    data = json.loads(call("quantize", files / "float.h5", "--profile", "loihi2", "--json"))
+    assert Path(data["file"]).name == "float.loihi2_estimate.h5"
+    assert load(data["file"]).precision == "integer"
+
+
+def test_run_and_its_recording(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "recording.h5"
+    data = json.loads(call("run", files / "model.h5", files / "model.inputs.h5", "-o", out, "--samples", 2, "--json"))
+    recording = load_recording(out)
+    assert data["samples"] == recording.n_samples == 2
+    assert data["spikes"] == {name: len(s) for name, s in recording.spikes.items()}
+    assert data["accuracy"] in (0.0, 0.5, 1.0)
+
+
+def test_validate_agrees(files: Path) -> None:
+    data = json.loads(call("validate", files / "model.h5", files / "model.inputs.h5", "--backend", "brian2", "--json"))
+    assert data["validation"][0]["identical"] is True
+
+
+def test_validate_exits_with_1_on_a_difference(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulator that drops one synapse."""
+    honest = Brian2Backend.run
+
+    def lossy(self, graph, inputs, **options):
+        from dataclasses import replace
+
+        first = graph.incoming(graph.populations[1].name)[0]
+        weights = first.weights.copy()
+        weights[np.flatnonzero(weights)[0]] = 0
+        changed = tuple(replace(p, weights=weights) if p.name == first.name else p for p in graph.projections)
+        return honest(self, graph.replace(projections=changed), inputs, **options)
+
+    monkeypatch.setattr(Brian2Backend, "run", lossy)
+    data = json.loads(call("validate", files / "model.h5", files / "model.inputs.h5", "--json", code=1))
+    (row,) = data["validation"]
+    assert row["identical"] is False
+    assert {"sample", "step", "population", "neuron", "variable", "a", "b"} <= row["first"].keys()
+
+
+def test_energy(files: Path) -> None:
+    args = ("energy", files / "model.h5", files / "model.inputs.h5", "--profile", "loihi2", "--what-if")
+    data = json.loads(call(*args, "--json"))
+    (report,) = data["energy"]
+    assert 0 < report["lo"] <= report["nominal"] <= report["hi"]
+    assert "estimate, not a measurement" in call(*args)
+
+
+def test_profiles(files: Path, tmp_path: Path) -> None:
+    assert "loihi1" in call("profiles", "list")
+    assert json.loads(call("profiles", "show", "loihi1", "--json"))["id"] == "loihi1"
+    assert "davies2018" in call("profiles", "show", "loihi1", "--json")
+    assert not any(json.loads(call("profiles", "lint", "--json"))["faults"].values())
+    broken = tmp_path / "broken.toml"
+    broken.write_text('schema = "neuromorph.hardware_profile/1"\n')
+    assert json.loads(call("profiles", "lint", broken, "--json", code=1))["faults"][str(broken)]
+
+
+def test_doctor_runs_every_simulator() -> None:
+    data = json.loads(call("doctor", "--json"))
+    assert {c["backend"]: c["agrees"] for c in data["backends"]} == {"brian2": True, "lava": True, "reference": True}
+    assert data["versions"]["norse"] == "1.1.0"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("inspect", "nowhere.h5"), "nowhere.h5: no such file"),
+        (("inspect", "README.md"), "README.md: not a readable neuromorph graph file"),
+        (("profiles", "show", "loihi9"), "loihi9"),
+    ],
+)
+def test_bad_input_is_told_in_a_sentence(args: tuple[str, ...], message: str) -> None:
+    done = program(*args)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
