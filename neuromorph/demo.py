@@ -92,7 +92,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
     summary = {
         "accuracy": accuracy | {"torch": result.test.accuracy, "test_samples": len(test)},
         "active_synapses": graph.n_synapses,
-        "requested_synapses": requested_synapses(args.training.connectivity, checkpoint.model),
+        "requested_synapses": result.requested_synapses,
         "connectivity": args.training.connectivity,
         "validation": [_row(c) for c in validation],
         "counts": counts.to_dict(),

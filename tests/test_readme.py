@@ -16,7 +16,7 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert len(code.strip().splitlines()) <= 14
     shortened = re.sub(r"epochs=\d+", "epochs=1", code)
     assert shortened != code
-    exec(compile(shortened, "README.md", "exec"), {})  # noqa: S102
+    exec(compile(shortened, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "brian2 float64 against reference, 5 samples: identical" in printed
     assert "uJ per inference" in printed

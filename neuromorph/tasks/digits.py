@@ -29,7 +29,7 @@ class Encoding:
 
     n_thresholds: int = 8
     steps_per_pixel: int = 1
-    cue_steps: int = 10
+    cue_steps: int = 5
     dt: float = 1e-3
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: a trained LSNN with its signs, masks, configuration and history as one safetensors file (no pickle)."""
 
+import copy
 import hashlib
 import json
 import os
@@ -8,17 +9,19 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Num
+from jaxtyping import Bool, Float, Num
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from neuromorph.errors import FormatError, NeuromorphError
 from neuromorph.files import atomic_write
+from neuromorph.graph import Graph
+from neuromorph.train.export import export
 from neuromorph.train.network import LSNN, LSNNConfig
 
 FORMAT, VERSION = "neuromorph.checkpoint", 1
-PARTS = ("model", "signs", "masks", "initial_masks")
+PARTS = ("model", "signs", "masks", "initial")
 CONTENT: dict[str, type] = {"config": dict, "args": dict, "task": dict, "history": list}
 
 
@@ -26,23 +29,40 @@ CONTENT: dict[str, type] = {"config": dict, "args": dict, "task": dict, "history
 class Checkpoint:
     """A model in the middle or at the end of training.
 
-    `signs`, `masks`, `initial_masks`: by matrix of `model.weights()`: fixed signs, active synapses now and at the start.
+    `signs`, `masks`, `initial`: by matrix of `model.weights()`: fixed signs, active synapses, weights before training.
     `args`, `task`: how it was trained and on which data; `history`: one entry an epoch. All three are JSON values.
     """
 
     model: LSNN
     signs: Mapping[str, Num[Tensor, "_ _"]]
     masks: Mapping[str, Bool[Tensor, "_ _"]]
-    initial_masks: Mapping[str, Bool[Tensor, "_ _"]]
+    initial: Mapping[str, Float[Tensor, "_ _"]]
     args: Mapping[str, Any]
     task: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
+
+    def graph(self) -> Graph:
+        """The model as a sparse float graph with its fixed signs; metadata tell task, arguments and decision window."""
+        metadata = {
+            "task": json.dumps(dict(self.task), sort_keys=True),
+            "training": json.dumps(dict(self.args), sort_keys=True),
+            "decision_window": str(self.args["window"]),
+        }
+        return export(self.model, signs=dict(self.signs), metadata=metadata)
+
+    def initial_graph(self) -> Graph:
+        """The same network before training."""
+        model = copy.deepcopy(self.model)
+        with torch.no_grad():
+            for name, weights in model.weights().items():
+                weights.copy_(self.initial[name])
+        return export(model, signs=dict(self.signs))
 
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write `checkpoint` atomically.
 
-    Tensors are named "part/name", parts `model` (the state dict), `signs`, `masks` and `initial_masks`. The header's one
+    Tensors are named "part/name", parts `model` (the state dict), `signs`, `masks` and `initial`. The header's one
     metadata entry "neuromorph" is JSON: format, version, content, and the SHA-256 of content and tensors.
     """
     tensors = {f"model/{name}": tensor for name, tensor in checkpoint.model.state_dict().items()}
@@ -129,8 +149,10 @@ def _check(path: str | os.PathLike[str], model: LSNN, **parts: dict[str, Tensor]
     for part, found in parts.items():
         if {name: t.shape for name, t in found.items()} != {name: w.shape for name, w in weights.items()}:
             raise FormatError(f"{path}: {part} do not have the names and shapes of the weights {sorted(weights)}.")
-        if part != "signs" and any(t.dtype != torch.bool for t in found.values()):
-            raise FormatError(f"{path}: {part} must be booleans.")
+        if part == "masks" and any(t.dtype != torch.bool for t in found.values()):
+            raise FormatError(f"{path}: masks must be booleans.")
+        if part == "initial" and not all(t.is_floating_point() and torch.isfinite(t).all() for t in found.values()):
+            raise FormatError(f"{path}: initial weights must be finite.")
     for name, w in weights.items():
         signs = parts["signs"][name]
         if not torch.isfinite(w).all() or (signs.abs() != 1).any():

@@ -1,5 +1,6 @@
 """DEEP R: training with a fixed number of synapses of fixed sign (Bellec et al. 2018, arXiv 1711.05136)."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -114,7 +115,7 @@ class DeepR:
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on identically (the weights are the model's to save)."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "signs": {name: sign.clone() for name, sign in self.signs.items()},
             "allowed": {name: mask.clone() for name, mask in self.allowed.items()},
             "n_active": self.n_active,

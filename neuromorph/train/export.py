@@ -14,8 +14,8 @@ from neuromorph.train.network import LSNN
 def export(model: LSNN, *, signs: dict[str, Tensor] | None = None, metadata: Mapping[str, str] | None = None) -> Graph:
     """The model as a float graph: populations "input", "excitatory", "inhibitory", "adaptive" and "readout".
 
-    Empty populations are left out, as are projections without a synapse (weights of exactly zero are none). Every delay
-    is one step. `signs`: the fixed signs of training (see `LSNN.signs`), kept with each synapse.
+    Empty populations are left out, as are projections without a synapse (weights of exactly zero are none). Delays
+    are the model's. `signs`: the fixed signs of training (see `LSNN.signs`), kept with each synapse.
 
     Raises:
         GraphError: a weight is against its sign, or not finite.
@@ -25,11 +25,12 @@ def export(model: LSNN, *, signs: dict[str, Tensor] | None = None, metadata: Map
     hidden = _slices({name: n for name, n in sizes.items() if n})
     ends = {"input": {"input": slice(0, config.n_in)}, "hidden": hidden, "readout": {"readout": slice(0, config.n_out)}}
     matrices = {name: array(weights) for name, weights in model.weights().items()}
+    delays = {name: steps.cpu().numpy() for name, steps in model.delays().items()}
     fixed = {name: None if signs is None else array(signs[name]).astype(np.int8) for name in matrices}
     projections = [
         projection
         for name, source, target in (("input", "input", "hidden"), ("recurrent", "hidden", "hidden"), ("readout", "hidden", "readout"))
-        for projection in _projections(ends[source], ends[target], matrices[name], fixed[name])
+        for projection in _projections(ends[source], ends[target], matrices[name], delays[name], fixed[name])
     ]
     p = model.hidden.p
     spiking = [_neurons(name, p, part, adaptive=name == "adaptive") for name, part in hidden.items()]
@@ -63,12 +64,15 @@ def _neurons(name: str, p: nn.Module, part: slice, *, adaptive: bool) -> LIF:
     return kind(name, part.stop - part.start, **constants, **forms)
 
 
-def _projections(sources: dict[str, slice], targets: dict[str, slice], matrix: np.ndarray, signs: np.ndarray | None) -> list[Projection]:
-    """One projection a pair of populations that has synapses; `matrix`, `signs` [n_target, n_source]."""
+def _projections(
+    sources: dict[str, slice], targets: dict[str, slice], matrix: np.ndarray, delays: np.ndarray, signs: np.ndarray | None
+) -> list[Projection]:
+    """One projection a pair of populations that has synapses; `matrix`, `delays`, `signs` are [n_target, n_source]."""
     found: list[Projection] = []
     for source, columns in sources.items():
         for target, rows in targets.items():
             block = matrix[rows, columns].T
             if np.any(block):
-                found.append(Projection.from_dense(source, target, block, signs=None if signs is None else signs[rows, columns].T))
+                fixed = None if signs is None else signs[rows, columns].T
+                found.append(Projection.from_dense(source, target, block, delays=delays[rows, columns].T, signs=fixed))
     return found

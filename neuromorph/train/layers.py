@@ -85,9 +85,15 @@ class LSNNRecurrent(SNNRecurrent):
         self, input_tensor: Float[Tensor, "time batch n_in"], state: LSNNState | None = None
     ) -> tuple[Float[Tensor, "time batch n"], LSNNState]:
         """The step of `lsnn_step` for all of `input_tensor`, with one matrix product for the input of the whole sequence."""
-        s = self.initial_state(input_tensor) if state is None else state
+        return self.integrate(linear(input_tensor, self.input_weights), state)
+
+    def integrate(
+        self, drives: Float[Tensor, "time batch n"], state: LSNNState | None = None
+    ) -> tuple[Float[Tensor, "time batch n"], LSNNState]:
+        """The same from the weighted input of each step, which arrives one step later."""
+        s = self.initial_state(drives) if state is None else state
         on, weights, states = self.p.active(), self.recurrent_weights.t(), list[LSNNState]()
-        for drive in linear(input_tensor, self.input_weights).unbind(0):
+        for drive in drives.unbind(0):
             s = fire(s, self.p, on)
             s = s._replace(drive=torch.addmm(drive, s.z, weights))
             states.append(s)

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Float, Int
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from neuromorph.dataset import Dataset, LabelledSpikes
 from neuromorph.errors import TrainingError
+from neuromorph.graph import Graph
 from neuromorph.graph.populations import Adaptation, Reset
 from neuromorph.train.checkpoint import Checkpoint, save_checkpoint
 from neuromorph.train.deep_r import DeepR, allowed_synapses, draw_masks
@@ -33,12 +34,12 @@ class TrainArgs:
     `warm_up`: updates over which the learning rate rises before its cosine decay to 2 % of `lr`; `threads`: of torch.
     """
 
-    n_excitatory: int = 80
+    n_excitatory: int = 60
     n_inhibitory: int = 20
-    n_adaptive: int = 40
-    tau_m: float = 20e-3
+    n_adaptive: int = 20
+    tau_m: float = 5e-3
     tau_a: float | tuple[float, float] = (50e-3, 150e-3)
-    tau_out: float = 20e-3
+    tau_out: float = 5e-3
     beta: float = 1.8
     v_th: float = 0.01
     n_ref: int = 2
@@ -46,6 +47,8 @@ class TrainArgs:
     surrogate: str = "bellec"
     reset: Reset = "subtract"
     adaptation: Adaptation = "threshold"
+    max_input_delay: int = 16
+    max_readout_delay: int = 62
     connectivity: float = 0.2
     epochs: int = 40
     batch: int = 32
@@ -56,8 +59,8 @@ class TrainArgs:
     temperature: float = 0.0
     rate_target_hz: float = 30.0
     rate_weight: float = 1.0
-    window: int = 10
-    logit_scale: float = 30.0
+    window: int = 5
+    logit_scale: float = 10.0
     seed: int = 0
     threads: int = 1
 
@@ -97,25 +100,35 @@ class Epoch:
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
-    """The model of the best validation epoch with its signs and masks, and how it came about.
+    """The checkpoint of the best validation epoch, and how it came about.
 
-    `masks`, `initial_masks`: active synapses of that model and at the start. `test`: the model on the test part, which
-    decided nothing. `seconds`: wall time of training.
+    `test`: its model on the test part, which decided nothing. `requested_synapses`: active synapses asked for by
+    `connectivity`. `seconds`: wall time of training.
     """
 
-    model: LSNN
-    signs: Mapping[str, Num[Tensor, "_ _"]]
-    masks: Mapping[str, Bool[Tensor, "_ _"]]
-    initial_masks: Mapping[str, Bool[Tensor, "_ _"]]
+    checkpoint: Checkpoint
     history: tuple[Epoch, ...]
     best_epoch: int
     test: Evaluation
+    requested_synapses: int
     seconds: float
+
+    @property
+    def model(self) -> LSNN:
+        return self.checkpoint.model
 
     @property
     def n_active(self) -> int:
         """Active synapses over all matrices."""
-        return sum(int(mask.sum()) for mask in self.masks.values())
+        return sum(int(mask.sum()) for mask in self.checkpoint.masks.values())
+
+    def graph(self) -> Graph:
+        """The trained network as a sparse float graph."""
+        return self.checkpoint.graph()
+
+    def initial_graph(self) -> Graph:
+        """The network before training."""
+        return self.checkpoint.initial_graph()
 
 
 def train(args: TrainArgs, data: Dataset, *, path: Path | None = None, progress: bool = True) -> TrainResult:
@@ -130,7 +143,7 @@ def train(args: TrainArgs, data: Dataset, *, path: Path | None = None, progress:
     with torch_threads(args.threads), _progress(progress, args.epochs) as bar:
         generator = torch.Generator().manual_seed(args.seed)
         model, deep_r = prepare(args, data, generator)
-        initial = deep_r.masks()
+        initial = {name: weights.detach().clone() for name, weights in deep_r.weights.items()}
         updates = args.epochs * math.ceil(len(data.train) / args.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(deep_r.optimizer, lambda update: learning_rate(update, updates, args.warm_up))
         x, labels = tensors(data.train, model)
@@ -147,8 +160,8 @@ def train(args: TrainArgs, data: Dataset, *, path: Path | None = None, progress:
                 save_checkpoint(path, _checkpoint(best, deep_r.signs, initial, args, data, history))
             _show(bar, history)
         test = evaluate(best, data.test, args.window, args.logit_scale)
-    masks = _active(best, deep_r.signs)
-    return TrainResult(best, deep_r.signs, masks, initial, tuple(history), _best(history), test, time.perf_counter() - start)
+    checkpoint = _checkpoint(best, deep_r.signs, initial, args, data, history)
+    return TrainResult(checkpoint, tuple(history), _best(history), test, deep_r.n_active, time.perf_counter() - start)
 
 
 def prepare(args: TrainArgs, data: Dataset, generator: torch.Generator) -> tuple[LSNN, DeepR]:
@@ -206,7 +219,7 @@ def _epoch(
         total = error + args.rate_weight * rate_regulariser(z, args.rate_target_hz, model.config.dt)
         if not torch.isfinite(total):
             raise TrainingError(
-                f"Training diverged: loss {float(total)} in epoch {number}, batch {update}; lower lr ({args.lr}) or clip ({args.clip})."
+                f"Training diverged: loss {total.item()} in epoch {number}, batch {update}; lower lr ({args.lr}) or clip ({args.clip})."
             )
         deep_r.zero_grad()
         total.backward()

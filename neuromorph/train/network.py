@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from neuromorph.errors import TrainingError
 from neuromorph.graph import ALIF, LIF
 from neuromorph.graph.populations import Adaptation, Reset, decay_factor
+from neuromorph.train.delays import delayed_linear, draw_delays
+from neuromorph.train.kernel import can_run, run_sequence
 from neuromorph.train.layers import LSNNRecurrent
 from neuromorph.train.neurons import LSNNConstants
 from neuromorph.train.readout import LeakyReadout
@@ -28,6 +30,8 @@ class LSNNConfig:
 
     Defaults are those of Bellec 2018 for sequential digits, with `tau_a` for sequences of about 100 ms (it should be
     close to the memory that the task needs); a pair `(low, high)` spreads `tau_a` evenly over the adaptive neurons.
+    `max_input_delay`, `max_readout_delay` [steps]: each synapse has a fixed random delay of 1 to so many steps; recurrent
+    synapses take one step.
 
     Raises:
         TrainingError: a size or time constant is out of range.
@@ -49,12 +53,17 @@ class LSNNConfig:
     reset: Reset = "subtract"
     adaptation: Adaptation = "threshold"
     surrogate: str = "bellec"
+    max_input_delay: int = 1
+    max_readout_delay: int = 1
 
     def __post_init__(self) -> None:
         sizes = {"n_in": self.n_in, "n_out": self.n_out, "n_excitatory + n_inhibitory + n_adaptive": self.n}
         for name, size in sizes.items():
             if size < 1:
                 raise TrainingError(f"LSNNConfig: {name} is {size}; at least 1.")
+        for name in ("max_input_delay", "max_readout_delay"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"LSNNConfig: {name} is {getattr(self, name)}; every projection costs at least one step.")
         for name in ("n_excitatory", "n_inhibitory", "n_adaptive", "n_ref"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"LSNNConfig: {name} is {getattr(self, name)}; 0 or more.")
@@ -84,24 +93,38 @@ class LSNNConfig:
 class LSNN(nn.Module):
     """Input spikes [time, batch, n_in] to readout traces y [time, batch, n_out] and hidden spikes z [time, batch, n].
 
+    `compiled`: run the hidden layer with the compiled kernel where it can; else with PyTorch's loop, the oracle.
+
     After construction the weights are dense, of both signs, drawn from `generator`; `initialise` makes them sparse and signed.
     """
 
-    def __init__(self, config: LSNNConfig, *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> None:
+    input_delays: Tensor
+    readout_delays: Tensor
+
+    def __init__(
+        self, config: LSNNConfig, *, generator: torch.Generator, dtype: torch.dtype = torch.float32, compiled: bool = True
+    ) -> None:
         super().__init__()
         self.config = config
+        self.compiled = compiled
         options = {"gamma": config.gamma} if config.surrogate == "bellec" else {}
         constants = LSNNConstants.of(*config.populations(), surrogate=by_name(config.surrogate, **options), dtype=dtype)
         self.hidden = LSNNRecurrent(config.n_in, constants, generator=generator, dt=config.dt)
         decay = decay_factor(config.tau_out, config.dt)
         self.readout = LeakyReadout(config.n, config.n_out, decay_v=decay, generator=generator, dtype=dtype)
+        self.register_buffer("input_delays", draw_delays(config.n, config.n_in, config.max_input_delay, generator))
+        self.register_buffer("readout_delays", draw_delays(config.n_out, config.n, config.max_readout_delay, generator))
         with torch.no_grad():
             for name, weights in self.weights().items():
                 weights *= _scale(config, name)
 
     def forward(self, x: Float[Tensor, "time batch n_in"]) -> tuple[Float[Tensor, "time batch n_out"], Float[Tensor, "time batch n"]]:
-        z, _ = self.hidden(x)
-        y, _ = self.readout(z)
+        drives = delayed_linear(x, self.hidden.input_weights, self.input_delays)
+        if self.compiled and can_run(drives, self.hidden.p):
+            z = run_sequence(drives, self.hidden.recurrent_weights, self.hidden.p)
+        else:
+            z, _ = self.hidden.integrate(drives)
+        y, _ = self.readout.integrate(delayed_linear(z, self.readout.weights, self.readout_delays))
         return y, z
 
     def weights(self) -> dict[str, nn.Parameter]:
@@ -119,6 +142,10 @@ class LSNN(nn.Module):
         coins = torch.randint(0, 2, shapes["input"], generator=generator) * 2 - 1
         signs = {"input": coins, "recurrent": source.expand(shapes["recurrent"]), "readout": source.expand(shapes["readout"])}
         return {name: sign.to(self.weights()[name]).contiguous() for name, sign in signs.items()}
+
+    def delays(self) -> dict[str, Tensor]:
+        """Delay [steps] of every possible synapse, by name, in the shape of `weights()`; fixed."""
+        return {"input": self.input_delays, "recurrent": torch.ones(self.config.n, self.config.n).long(), "readout": self.readout_delays}
 
     @torch.no_grad()
     def initialise(self, signs: dict[str, Tensor], masks: dict[str, Tensor]) -> None:

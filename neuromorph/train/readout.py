@@ -55,7 +55,12 @@ class LeakyReadout(nn.Module):
         self, z: Float[Tensor, "time batch n"], state: ReadoutState | None = None
     ) -> tuple[Float[Tensor, "time batch n_out"], ReadoutState]:
         """Readout traces y and the last state."""
-        drives = linear(z, self.weights)
+        return self.integrate(linear(z, self.weights), state)
+
+    def integrate(
+        self, drives: Float[Tensor, "time batch n_out"], state: ReadoutState | None = None
+    ) -> tuple[Float[Tensor, "time batch n_out"], ReadoutState]:
+        """The same from the weighted spikes of each step, which arrive one step later."""
         y, u, arriving = ReadoutState(*[torch.zeros_like(drives[0])] * 3) if state is None else state
         current, trace = bool(self.decay_u.any()), []
         for drive in drives.unbind(0):

@@ -1,8 +1,5 @@
 """The PyTorch network as one more simulator: run it in float64 and record it like any backend."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 
@@ -12,17 +9,6 @@ from neuromorph.spikes import Spikes
 from neuromorph.train.network import LSNN
 
 
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    """Torch threads within; small matrices run fastest on one, and more starve each other on busy machines."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @torch.no_grad()
 def record(model: LSNN, graph: Graph, inputs: Spikes) -> Recording:
     """Spikes and readouts of `model` on `inputs`, by the populations of `graph` (its export).
@@ -30,8 +16,7 @@ def record(model: LSNN, graph: Graph, inputs: Spikes) -> Recording:
     The model's dtype counts: give a float64 model where it must agree with other simulators spike for spike.
     """
     dtype = next(model.parameters()).dtype
-    with threads(1):
-        y, z = model(torch.from_numpy(inputs.to_dense()).to(dtype))
+    y, z = model(torch.from_numpy(inputs.to_dense()).to(dtype))
     hidden = [p for p in graph.populations if isinstance(p, LIF)]
     ends = np.cumsum([p.n for p in hidden])
     fired = z.numpy() > 0

@@ -44,7 +44,7 @@ def assert_invariants(deep_r: DeepR, n_active: int) -> None:
     assert (deep_r.weights["recurrent"].diagonal() == 0).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     kind=st.sampled_from(sorted(OPTIMIZERS)),
     connectivity=st.floats(0.01, 1.0),
@@ -120,9 +120,9 @@ def test_l1_is_decoupled():
         deep_r.optimizer = kind([w], lr=0.5)
         w.grad = torch.zeros_like(w)
         deep_r.step()
-        assert w[0, 0] == pytest.approx(0.95, abs=1e-15)
-        assert w[0, 1] == pytest.approx(-0.25, abs=1e-15)
-        assert sorted(w.detach()[w.detach().abs() == NEWBORN].abs().tolist()) == [NEWBORN]
+        found = w.detach().flatten().tolist()
+        assert found[:2] == pytest.approx([0.95, -0.25], abs=1e-15)
+        assert sorted(abs(x) for x in found[2:]) == [0, 0, 0, NEWBORN]
 
 
 def test_gradient_step_and_dormancy_by_hand():
@@ -179,8 +179,8 @@ def test_dormant_synapses_do_not_wander():
 
 
 def test_regrowth_is_uniform_over_all_matrices():
-    """One lost synapse, 23 candidates in two matrices, 4600 draws: chi-square of 22 degrees below the 99.9 % point 48.3."""
-    draws, counts = 4600, torch.zeros(23)
+    """One lost synapse, 23 candidates in two matrices, 2300 draws: chi-square of 22 degrees below the 99.9 % point 48.3."""
+    draws, counts = 2300, torch.zeros(23)
     g = seeded(1)
     a, b = torch.nn.Parameter(torch.zeros(2, 4)), torch.nn.Parameter(torch.zeros(4, 4))
     weights = {"readout": a, "recurrent": b}
