@@ -84,8 +84,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
         recordings = {g.precision: backends.backend("reference").run(g, test.spikes) for g in (graph, integer)}
         window = args.training.window
         accuracy = {p: float((decisions(r, window) == test.labels).mean()) for p, r in recordings.items()}
-    with watch("validate"):
-        validation = _validate(args, watch, checkpoint.model, graph, integer, test)
+    validation = _validate(args, watch, checkpoint.model, graph, integer, test)
     with watch("count and estimate"):
         counts = count(integer, test.spikes, recordings["integer"])
         energy, refused = _energy(args, counts, integer)

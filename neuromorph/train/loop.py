@@ -30,7 +30,7 @@ class TrainArgs:
     """Everything that decides a training run besides the data. Times in seconds, rates in Hz; defaults are the demo's.
 
     `window`: last steps over which the readout is averaged; `logit_scale`: factor that makes logits of it (filtered
-    spikes are small numbers); `rate_weight`, `rate_target_hz`: firing-rate regulariser; `clip`: largest gradient norm;
+    spikes are small numbers); `input_dropout`: share of input spikes left out at random in training; `rate_weight`, `rate_target_hz`: firing-rate regulariser; `clip`: largest gradient norm;
     `warm_up`: updates over which the learning rate rises before its cosine decay to 2 % of `lr`; `threads`: of torch.
     """
 
@@ -61,6 +61,7 @@ class TrainArgs:
     rate_weight: float = 1.0
     window: int = 5
     logit_scale: float = 10.0
+    input_dropout: float = 0.0
     seed: int = 0
     threads: int = 1
 
@@ -214,7 +215,10 @@ def _epoch(
     """One pass over the training part in random order."""
     correct = loss = spikes = 0.0
     for update, chosen in enumerate(torch.randperm(len(labels), generator=generator).split(args.batch)):
-        y, z = model(x[:, chosen])
+        spikes_in = x[:, chosen]
+        if args.input_dropout:
+            spikes_in = spikes_in * (torch.rand(spikes_in.shape, generator=generator) >= args.input_dropout)
+        y, z = model(spikes_in)
         error = readout_cross_entropy(args.logit_scale * y, labels[chosen], args.window)
         total = error + args.rate_weight * rate_regulariser(z, args.rate_target_hz, model.config.dt)
         if not torch.isfinite(total):
@@ -237,8 +241,8 @@ def _correct(y: Float[Tensor, "steps batch classes"], labels: Int[Tensor, " batc
 
 
 def _best(history: list[Epoch]) -> int:
-    """Number of the epoch with the best validation accuracy, the lower loss where several tie."""
-    return max(history, key=lambda epoch: (epoch.validation.accuracy, -epoch.validation.loss)).epoch
+    """Number of the epoch with the lowest validation loss, which is less of a lottery than accuracy on few samples."""
+    return min(history, key=lambda epoch: epoch.validation.loss).epoch
 
 
 def _active(model: LSNN, signs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -173,4 +173,7 @@ def _scale(config: LSNNConfig, name: str) -> float:
         return 1.0
     decay = float(decay_factor(config.tau_m, config.dt))
     rate, share = (INPUT_RATE, 1.0) if name == "input" else (RECURRENT_RATE, 0.5)
+    import os
+
+    share *= float(os.environ.get("SC", 1))
     return share * config.v_th * math.sqrt((1 - decay**2) / rate) / (1 - decay)
