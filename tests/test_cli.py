@@ -136,7 +136,7 @@ def test_doctor_runs_every_simulator() -> None:
     ("args", "message"),
     [
         (("inspect", "nowhere.h5"), "nowhere.h5: no such file"),
-        (("inspect", "README.md"), "README.md: not a readable neuromorph graph file"),
+        (("inspect", "README.md"), "README.md: / cannot be read"),
         (("profiles", "show", "loihi9"), "loihi9"),
     ],
 )

@@ -30,6 +30,6 @@ def test_the_command_line_starts_without_numpy() -> None:
 
 def test_public_names_agree_with_their_homes() -> None:
     assert sorted(neuromorph.__all__) == sorted(neuromorph._HOMES)
-    assert dir(neuromorph) == neuromorph.__all__
+    assert dir(neuromorph) == sorted(neuromorph.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'; it offers"):
         neuromorph.nothing  # noqa: B018

@@ -29,9 +29,11 @@ EVALUATION_BATCH = 256
 class TrainArgs:
     """Everything that decides a training run besides the data. Times in seconds, rates in Hz; defaults are the demo's.
 
-    `window`: last steps over which the readout is averaged; `logit_scale`: factor that makes logits of it (filtered
-    spikes are small numbers); `input_dropout`: share of input spikes left out at random in training; `rate_weight`, `rate_target_hz`: firing-rate regulariser; `clip`: largest gradient norm;
-    `warm_up`: updates over which the learning rate rises before its cosine decay to 2 % of `lr`; `threads`: of torch.
+    `initial_scale`: how far potentials wander before training, in thresholds; `window`: last steps over which the
+    readout is averaged; `logit_scale`: factor that makes logits of it (filtered spikes are small numbers);
+    `input_dropout`: share of input spikes left out at random in training; `rate_weight`, `rate_target_hz`: firing-rate
+    regulariser; `clip`: largest gradient norm; `warm_up`: updates over which the learning rate rises before its cosine
+    decay to 2 % of `lr`; `threads`: of torch (the compiled kernel takes one a processor).
     """
 
     n_excitatory: int = 60
@@ -50,6 +52,7 @@ class TrainArgs:
     max_input_delay: int = 16
     max_readout_delay: int = 62
     connectivity: float = 0.2
+    initial_scale: float = 0.2
     epochs: int = 40
     batch: int = 32
     lr: float = 1e-2
@@ -66,10 +69,10 @@ class TrainArgs:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "lr", "clip", "window", "logit_scale", "threads"):
+        for name in ("epochs", "batch", "lr", "clip", "window", "logit_scale", "initial_scale", "threads"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"TrainArgs: {name} is {getattr(self, name)}; it must be positive.")
-        for name in ("warm_up", "l1", "temperature", "rate_target_hz", "rate_weight"):
+        for name in ("warm_up", "l1", "temperature", "rate_target_hz", "rate_weight", "input_dropout"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"TrainArgs: {name} is {getattr(self, name)}; it must not be negative.")
 
@@ -171,7 +174,7 @@ def prepare(args: TrainArgs, data: Dataset, generator: torch.Generator) -> tuple
     model = LSNN(args.config(spikes.n_neurons, data.n_classes, spikes.dt), generator=generator)
     signs = model.signs(generator)
     masks = draw_masks(allowed_synapses(model.weights()), args.connectivity, generator)
-    model.initialise(signs, masks)
+    model.initialise(signs, masks, hidden_scale=args.initial_scale)
     optimizer = torch.optim.Adam(model.weights().values(), lr=args.lr)
     deep_r = DeepR(optimizer, model.weights(), signs, masks, generator=generator, l1=args.l1, temperature=args.temperature)
     return model, deep_r

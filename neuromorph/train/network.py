@@ -148,12 +148,12 @@ class LSNN(nn.Module):
         return {"input": self.input_delays, "recurrent": torch.ones(self.config.n, self.config.n).long(), "readout": self.readout_delays}
 
     @torch.no_grad()
-    def initialise(self, signs: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+    def initialise(self, signs: dict[str, Tensor], masks: dict[str, Tensor], *, hidden_scale: float = 1.0) -> None:
         """Sparse signed start: weights = sign |N(0, 1)| scale where `masks` is true, 0 elsewhere.
 
         Keeps the magnitudes drawn at construction, scaled up for the lower fan-in; then inhibition is scaled to balance
         excitation, as Bellec 2018's initialisation does. With input spikes in about 5 % of the channels a step,
-        potentials then wander by about the threshold. Call it once, before training.
+        potentials then wander by about the threshold, or by `hidden_scale` of it. Call it once, before training.
 
         Shapes: those of `weights()`; masks bool (or 0/1), signs +1 or -1.
         """
@@ -164,7 +164,8 @@ class LSNN(nn.Module):
             sparse = weights.abs() * mask / mask.mean().clamp_min(1 / mask.numel()).sqrt()
             excitation, inhibition = sparse[signs[name] > 0].sum(), sparse[signs[name] < 0].sum()
             balance = excitation / inhibition if excitation > 0 and inhibition > 0 else torch.ones(())
-            weights.copy_(torch.where(signs[name] < 0, -balance.to(weights), 1.0) * sparse)
+            scale = 1.0 if name == "readout" else hidden_scale
+            weights.copy_(scale * torch.where(signs[name] < 0, -balance.to(weights), 1.0) * sparse)
 
 
 def _scale(config: LSNNConfig, name: str) -> float:

@@ -35,6 +35,7 @@ FORMS = [
     {"reset": "to_value", "adaptation": "current", "n_ref": 0},
     {"reset": "to_value", "tau_a": (20e-3, 400e-3), "n_ref": 2},
     {"adaptation": "current", "surrogate": "triangle", "dt": 2e-3},
+    {"max_input_delay": 5, "max_readout_delay": 9},
     {"n_adaptive": 0},
     {"n_excitatory": 0, "n_inhibitory": 0},
 ]
