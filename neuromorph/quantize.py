@@ -19,7 +19,7 @@ from neuromorph.graph.validate import WEIGHT_RANGES
 from neuromorph.hardware import HardwareProfile
 
 STATE_MAX = 2**23 - 1
-THRESHOLD_MANTISSA = 2**14  # mantissas stay below it: 8 thresholds fit into v
+THRESHOLD_MANTISSA = 2**13  # mantissas stay below it: 16 thresholds fit into v
 CANDIDATES = 32  # scales tried between one power of two and the next
 
 
@@ -143,8 +143,8 @@ def unsupported(graph: Graph, profile: HardwareProfile) -> list[str]:
 def choose_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
     """The scale whose rounding of incoming weights and thresholds is least, within one power of two of the largest allowed.
 
-    The largest: every weight fits with the chip's highest exponent; neurons have room for 8 of their highest threshold
-    in v (its mantissa is below 2^14); readouts cannot clip even if every source fires at every step, and need no
+    The largest: every weight fits with the chip's highest exponent; neurons have room for 16 times their highest threshold
+    in v (its mantissa is below 2^13); readouts cannot clip even if every source fires at every step, and need no
     positive exponent.
     """
     incoming = [q for q in graph.incoming(p.name) if q.weights.any()]

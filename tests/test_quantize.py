@@ -61,11 +61,11 @@ def test_long_time_constants_never_become_no_decay() -> None:
     assert q.decay_v[0] == 4095
 
 
-def test_threshold_leaves_room_for_eight_thresholds() -> None:
+def test_threshold_leaves_room_for_sixteen_thresholds() -> None:
     p = LIF.of("p", 2, decay_v=0.9, v_th=np.array([0.3, 1.7]))
     graph = Graph(1e-3, (Input("in", 2), p), (Projection.from_dense("in", "p", np.ones((2, 2))),))
     scale = choose_scale(graph, p, LOIHI2)
-    assert 2**13 * 64 < scale * 1.7 <= 2**14 * 64
+    assert 2**12 * 64 < scale * 1.7 <= 2**13 * 64
 
 
 @settings(max_examples=30, deadline=None)

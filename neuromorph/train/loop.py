@@ -53,7 +53,7 @@ class TrainArgs:
     max_readout_delay: int = 62
     connectivity: float = 0.2
     initial_scale: float = 0.2
-    epochs: int = 40
+    epochs: int = 80
     batch: int = 32
     lr: float = 1e-2
     warm_up: int = 40
@@ -64,7 +64,7 @@ class TrainArgs:
     rate_weight: float = 1.0
     window: int = 5
     logit_scale: float = 10.0
-    input_dropout: float = 0.0
+    input_dropout: float = 0.1
     seed: int = 0
     threads: int = 1
 
