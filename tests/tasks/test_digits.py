@@ -94,4 +94,4 @@ def test_split_is_fixed_by_its_seed():
     assert one.test.spikes == same.test.spikes
     assert np.array_equal(one.test.labels, same.test.labels)
     assert not np.array_equal(one.test.labels, other.test.labels)
-    assert one.about == {"n_thresholds": 8, "steps_per_pixel": 1, "cue_steps": 10, "dt": 1e-3, "split_seed": 0}
+    assert one.about == {"n_thresholds": 8, "steps_per_pixel": 1, "cue_steps": 5, "dt": 1e-3, "split_seed": 0}
