@@ -54,7 +54,7 @@ class LavaBackend:
         by_name, wanted = prepare(self, graph, inputs, states)
         n_steps, n_samples, _ = next(iter(by_name.values())).shape
         with tempfile.TemporaryDirectory(prefix="neuromorph-lava-") as folder:
-            if n_steps * n_samples and graph.n_neurons:
+            if graph.n_neurons:
                 netlist = lower(graph, by_name, wanted)
                 simulate(self.python, netlist, Path(folder), self._seconds(netlist), n_samples, progress)
             recording = _recording(graph, Path(folder), wanted, n_steps, n_samples)
@@ -82,16 +82,15 @@ def simulate(python: str, netlist: Netlist, folder: Path, timeout: float, n_samp
 
 
 def _recording(graph: Graph, folder: Path, states: tuple[str, ...], n_steps: int, n_samples: int) -> Recording:
-    """The files of a run as a recording; where nothing ran there are no files and all traces are empty."""
+    """The files of a run as a recording."""
     traces: dict[str, dict[str, np.ndarray]] = {}
     saturations: dict[str, int] = {}
-    integer = graph.precision == "integer"
     for p in graph.populations:
         if isinstance(p, Input):
             continue
         shape = n_steps, n_samples, p.n
         files = {x: folder / trace_file(graph, p.name, x) for x in recorded(p, states)}
-        traces[p.name] = {x: _trace(file, shape, integer) for x, file in files.items()}
+        traces[p.name] = {x: _trace(file, shape) for x, file in files.items()}
         saturations |= {f"{p.name}.{x}": count for x, count in _counts(folder / saturation_file(graph, p.name)).items()}
     readouts = {p.name for p in graph.readouts}
     return Recording(
@@ -108,10 +107,8 @@ def _recording(graph: Graph, folder: Path, states: tuple[str, ...], n_steps: int
     )
 
 
-def _trace(file: Path, shape: tuple[int, int, int], integer: bool) -> np.ndarray:
+def _trace(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """A sink's [n_samples * n_steps, n] as [n_steps, n_samples, n]."""
-    if not np.prod(shape[:2]):
-        return np.zeros(shape, dtype=np.int64 if integer else np.float64)
     n_steps, n_samples, n = shape
     return np.ascontiguousarray(np.load(file, allow_pickle=False).reshape(n_samples, n_steps, n).transpose(1, 0, 2))
 

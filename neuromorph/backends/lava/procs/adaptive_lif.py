@@ -49,11 +49,9 @@ def variables(dtype):
 
 
 class AbstractAdaptiveLIFModel(SaturationCounter):
-    STATES = STATES
+    """A model's `integrate(current)` advances u, a and v by one step and returns the threshold."""
 
-    def integrate(self, current):
-        """Advance u, a and v by one step; return the threshold."""
-        raise NotImplementedError
+    STATES = STATES
 
     def run_spk(self):
         current = self.a_in.recv()

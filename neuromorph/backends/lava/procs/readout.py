@@ -31,11 +31,9 @@ class Readout(AbstractProcess):
 
 
 class AbstractReadoutModel(SaturationCounter):
-    STATES = ("u", "v")
+    """A model's `integrate(current)` advances u and v by one step."""
 
-    def integrate(self, current):
-        """Advance u and v by one step."""
-        raise NotImplementedError
+    STATES = ("u", "v")
 
     def run_spk(self):
         current = self.a_in.recv()
