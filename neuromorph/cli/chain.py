@@ -21,41 +21,10 @@ def inspect(model: Model, as_json: Json = False) -> None:
 
     Example: neuromorph inspect runs/demo/model.h5
     """
-    import numpy as np
-
-    from neuromorph.graph import Input, load
-    from neuromorph.graph.populations import parameters
+    from neuromorph.graph import load
 
     graph = load(model)
-    populations: list[dict[str, Any]] = []
-    for p in graph.populations:
-        constants = {name: _span(array) for name, array in parameters(p).items()}
-        forms = {form: getattr(p, form) for form in p.FORMS}
-        fan = {} if isinstance(p, Input) else {"fan_in_mean": float(graph.fan_in(p.name).mean())}
-        kind = type(p).__name__
-        populations.append(
-            {
-                "name": p.name,
-                "kind": kind,
-                "n": p.n,
-                **forms,
-                **fan,
-                "fan_out_mean": float(graph.fan_out(p.name).mean()),
-                "constants": constants,
-            }
-        )
-    projections = [
-        {
-            "name": q.name,
-            "synapses": int(np.count_nonzero(q.weights)),
-            "density": q.n_synapses / (q.n_source * graph.population(q.target).n),
-            "delays": [int(q.delays.min(initial=1)), q.max_delay],
-            "weights": _span(q.weights),
-            "weight_exp": q.weight_exp,
-            "sign_mode": q.sign_mode,
-        }
-        for q in graph.projections
-    ]
+    populations, projections = _populations(graph), _projections(graph)
     data = {
         "file": str(model),
         "precision": graph.precision,
@@ -229,6 +198,37 @@ def energy_table(report: Any) -> Any:
     mark = " (WHAT IF: the chip lacks a form of this graph)" if report.what_if else ""
     caption = f"estimate, not a measurement; not counted: {', '.join(report.not_counted)}"
     return table(f"{report.profile}: energy per inference{mark}", ["term", "count", "lowest", "nominal", "highest"], rows, caption)
+
+
+def _populations(graph: "Graph") -> list[dict[str, Any]]:
+    from neuromorph.graph import Input
+    from neuromorph.graph.populations import parameters
+
+    found: list[dict[str, Any]] = []
+    for p in graph.populations:
+        forms = {form: getattr(p, form) for form in p.FORMS}
+        fan = {} if isinstance(p, Input) else {"fan_in_mean": float(graph.fan_in(p.name).mean())}
+        fan |= {"fan_out_mean": float(graph.fan_out(p.name).mean())}
+        constants = {name: _span(array) for name, array in parameters(p).items()}
+        found.append({"name": p.name, "kind": type(p).__name__, "n": p.n, **forms, **fan, "constants": constants})
+    return found
+
+
+def _projections(graph: "Graph") -> list[dict[str, Any]]:
+    import numpy as np
+
+    return [
+        {
+            "name": q.name,
+            "synapses": int(np.count_nonzero(q.weights)),
+            "density": q.n_synapses / (q.n_source * graph.population(q.target).n),
+            "delays": [int(q.delays.min(initial=q.max_delay)), q.max_delay],
+            "weights": _span(q.weights),
+            "weight_exp": q.weight_exp,
+            "sign_mode": q.sign_mode,
+        }
+        for q in graph.projections
+    ]
 
 
 def _load(model: Path, inputs: Path, samples: int | None) -> "tuple[Graph, dict[str, Spikes], Any]":
