@@ -312,8 +312,12 @@ def test_a_timeout_ends_the_whole_group(mark, monkeypatch):
 def test_an_interrupt_ends_the_whole_group(mark, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     graph, spikes = endless()
-    with pytest.raises(KeyboardInterrupt):
-        LavaBackend().run(graph, spikes, progress=lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell inherit SIG_IGN
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            LavaBackend().run(graph, spikes, progress=lambda *_: signal.raise_signal(signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert list(tmp_path.iterdir()) == []
 
 
