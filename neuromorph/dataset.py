@@ -1,13 +1,45 @@
 """Labelled spike trains in three parts: what a task gives and training takes."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from neuromorph.errors import GraphError
-from neuromorph.graph.populations import read_only
-from neuromorph.shapes import Int64
+from neuromorph.graph.populations import Values, read_only
+from neuromorph.shapes import Bool, Int64
 from neuromorph.spikes import Spikes
+
+
+class Samples(Protocol):
+    """Labelled samples of one part of a data set, which may be encoded into spikes only when asked for."""
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " samples"]: ...
+
+    @property
+    def n_steps(self) -> int: ...
+
+    @property
+    def n_neurons(self) -> int: ...
+
+    @property
+    def dt(self) -> float: ...
+
+    @property
+    def spikes(self) -> Spikes:
+        """The events of all samples; take `head` of a large part first."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def dense(self, chosen: Values) -> Bool[np.ndarray, "steps batch neurons"]:
+        """Input spikes of the chosen samples [n_steps, len(chosen), n_neurons], in that order; repeats are allowed."""
+        ...
+
+    def head(self, n: int) -> "Samples":
+        """The first n samples."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +61,30 @@ class LabelledSpikes:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def n_steps(self) -> int:
+        return self.spikes.n_steps
+
+    @property
+    def n_neurons(self) -> int:
+        return self.spikes.n_neurons
+
+    @property
+    def dt(self) -> float:
+        return self.spikes.dt
+
+    def dense(self, chosen: Values) -> Bool[np.ndarray, "steps batch neurons"]:
+        """See `Samples.dense`."""
+        samples = np.asarray(chosen, dtype=np.int64).reshape(-1)
+        s = self.spikes
+        bounds = np.searchsorted(s.sample, [samples, samples + 1])
+        sizes = bounds[1] - bounds[0]
+        starts = bounds[0] - np.cumsum(sizes) + sizes
+        events: Int64[np.ndarray, " events"] = np.repeat(starts, sizes) + np.arange(int(sizes.sum()))
+        found = np.zeros((s.n_steps, len(samples), s.n_neurons), dtype=np.bool_)
+        found[s.step[events], np.repeat(np.arange(len(samples)), sizes), s.neuron[events]] = True
+        return found
+
     def head(self, n: int) -> "LabelledSpikes":
         """The first n samples."""
         chosen = np.arange(min(n, len(self)))
@@ -41,9 +97,9 @@ class Dataset:
 
     name: str
     n_classes: int
-    train: LabelledSpikes
-    validation: LabelledSpikes
-    test: LabelledSpikes
+    train: Samples
+    validation: Samples
+    test: Samples
     about: dict[str, str | int | float] = field(default_factory=dict[str, str | int | float])
 
     def __post_init__(self) -> None:

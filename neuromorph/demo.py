@@ -12,7 +12,7 @@ from typing import Any
 from neuromorph import backends
 from neuromorph.compare import Comparison, compare, decisions
 from neuromorph.counts import Counts, count
-from neuromorph.dataset import LabelledSpikes
+from neuromorph.dataset import Samples
 from neuromorph.energy import EnergyReport, estimate
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.files import atomic_write
@@ -110,7 +110,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
     return summary
 
 
-def _validate(args: DemoArgs, watch: Stopwatch, model: LSNN, graph: Graph, integer: Graph, test: LabelledSpikes) -> list[Comparison]:
+def _validate(args: DemoArgs, watch: Stopwatch, model: LSNN, graph: Graph, integer: Graph, test: Samples) -> list[Comparison]:
     """Every simulator against the reference, floats and integers; one sample of each is kept for the report."""
     done: list[Comparison] = []
     for g in (graph, integer):

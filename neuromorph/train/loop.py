@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from neuromorph.dataset import Dataset, LabelledSpikes
+from neuromorph.dataset import Dataset, Samples
 from neuromorph.errors import TrainingError
 from neuromorph.graph import Graph
 from neuromorph.graph.populations import Adaptation, Reset
@@ -170,8 +171,8 @@ def train(args: TrainArgs, data: Dataset, *, path: Path | None = None, progress:
 
 def prepare(args: TrainArgs, data: Dataset, generator: torch.Generator) -> tuple[LSNN, DeepR]:
     """A fresh sparse network and Adam under DEEP R."""
-    spikes = data.train.spikes
-    model = LSNN(args.config(spikes.n_neurons, data.n_classes, spikes.dt), generator=generator)
+    part = data.train
+    model = LSNN(args.config(part.n_neurons, data.n_classes, part.dt), generator=generator)
     signs = model.signs(generator)
     masks = draw_masks(allowed_synapses(model.weights()), args.connectivity, generator)
     model.initialise(signs, masks, hidden_scale=args.initial_scale)
@@ -185,14 +186,14 @@ def learning_rate(update: int, updates: int, warm_up: int) -> float:
     return min(1.0, (update + 1) / (warm_up + 1)) * (0.02 + 0.49 * (1 + math.cos(math.pi * update / updates)))
 
 
-def tensors(part: LabelledSpikes, model: LSNN) -> tuple[Float[Tensor, "steps samples n_in"], Int[Tensor, " samples"]]:
+def tensors(part: Samples, model: LSNN) -> tuple[Float[Tensor, "steps samples n_in"], Int[Tensor, " samples"]]:
     """Dense spikes in the model's number type, and labels."""
     weights = model.weights()["input"]
-    return torch.from_numpy(part.spikes.to_dense()).to(weights), torch.tensor(part.labels, device=weights.device)
+    return torch.from_numpy(part.dense(np.arange(len(part)))).to(weights), torch.tensor(part.labels, device=weights.device)
 
 
 @torch.no_grad()
-def evaluate(model: LSNN, part: LabelledSpikes, window: int, logit_scale: float = 1.0) -> Evaluation:
+def evaluate(model: LSNN, part: Samples, window: int, logit_scale: float = 1.0) -> Evaluation:
     """The model on one part of the data. The decision is the largest readout averaged over the last `window` steps."""
     x, labels = tensors(part, model)
     correct = loss = spikes = 0.0

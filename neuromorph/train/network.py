@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from neuromorph.errors import TrainingError
@@ -15,6 +15,7 @@ from neuromorph.graph.populations import Adaptation, Reset, decay_factor
 from neuromorph.train.delays import delayed_linear, draw_delays
 from neuromorph.train.kernel import can_run, run_sequence
 from neuromorph.train.layers import LSNNRecurrent
+from neuromorph.train.losses import mean_readout
 from neuromorph.train.neurons import LSNNConstants
 from neuromorph.train.readout import LeakyReadout
 from neuromorph.train.surrogate import by_name
@@ -90,6 +91,13 @@ class LSNNConfig:
         return tuple(found)
 
 
+class Decision(NamedTuple):
+    """`logits`: readout averaged over the last steps [batch, n_out]; `rates`: mean spikes a step of each hidden neuron [n]."""
+
+    logits: Tensor
+    rates: Tensor
+
+
 class LSNN(nn.Module):
     """Input spikes [time, batch, n_in] to readout traces y [time, batch, n_out] and hidden spikes z [time, batch, n].
 
@@ -126,6 +134,11 @@ class LSNN(nn.Module):
             z, _ = self.hidden.integrate(drives)
         y, _ = self.readout.integrate(delayed_linear(z, self.readout.weights, self.readout_delays))
         return y, z
+
+    def decide(self, x: Num[Tensor, "time batch n_in"], window: int) -> "Decision":
+        """What a loss on the averaged readout and regularisers need, without the trace of every step and neuron."""
+        y, z = self(x.to(self.readout.weights))
+        return Decision(mean_readout(y, window), z.mean((0, 1)))
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The trained matrices [n_target, n_source]: "input", "recurrent" (zero diagonal), "readout"."""
@@ -174,7 +187,4 @@ def _scale(config: LSNNConfig, name: str) -> float:
         return 1.0
     decay = float(decay_factor(config.tau_m, config.dt))
     rate, share = (INPUT_RATE, 1.0) if name == "input" else (RECURRENT_RATE, 0.5)
-    import os
-
-    share *= float(os.environ.get("SC", 1))
     return share * config.v_th * math.sqrt((1 - decay**2) / rate) / (1 - decay)
