@@ -9,7 +9,7 @@ import json
 import platform
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
 from neuromorph.spikes import Spikes
 from neuromorph.tasks import digits
-from neuromorph.train import TrainArgs, train
+from neuromorph.train import TrainConfig, train
 
 RESULTS = Path(__file__).parent / "results" / "digits_seeds.json"
 
@@ -32,7 +32,7 @@ class Args:
     """`seeds` trainings in each form: the LSNN, and the form that Loihi 1 has."""
 
     seeds: int = 3
-    epochs: int = TrainArgs.epochs
+    epochs: int = TrainConfig().training.epochs
     out: Path = RESULTS
 
 
@@ -40,18 +40,18 @@ def accuracy(graph: Graph, spikes: Spikes, labels: Any, window: int) -> float:
     return float((decisions(backend("reference").run(graph, spikes), window) == labels).mean())
 
 
-def one(training: TrainArgs) -> dict[str, Any]:
+def one(config: TrainConfig) -> dict[str, Any]:
     """Train once; test accuracy by precision and chip."""
     data = digits.load()
-    result = train(training, data)
-    graph, test = result.graph(), data.test
-    found: dict[str, Any] = {"float": accuracy(graph, test.spikes, test.labels, training.window)}
+    result = train(config, data)
+    graph, test, window = result.graph(), data.test, config.training.window
+    found: dict[str, Any] = {"float": accuracy(graph, test.spikes, test.labels, window)}
     for chip in ("loihi1", "loihi2"):
         try:
             integers, _ = quantize(graph, load_profile(chip))
         except QuantizationError:
             continue
-        found[chip] = accuracy(integers, test.spikes, test.labels, training.window)
+        found[chip] = accuracy(integers, test.spikes, test.labels, window)
     return {"accuracy": found, "active_synapses": graph.n_synapses, "rate_hz": result.test.rate_hz, "seconds": result.seconds}
 
 
@@ -60,11 +60,11 @@ def main(args: Args) -> list[dict[str, Any]]:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     for seed in range(args.seeds):
         for forms in ({}, {"reset": "to_value", "adaptation": "current"}):
-            training = TrainArgs(seed=seed, epochs=args.epochs, **forms)
-            settings = json.loads(json.dumps(asdict(training)))
+            config = TrainConfig.of(network=forms, training={"seed": seed, "epochs": args.epochs})
+            settings = config.to_dict()
             if any(run["args"] == settings for run in done):
                 continue
-            done.append({"args": settings, **one(training), "commit": commit, "machine": f"{platform.machine()}, {platform.system()}"})
+            done.append({"args": settings, **one(config), "commit": commit, "machine": f"{platform.machine()}, {platform.system()}"})
             atomic_write(args.out, (json.dumps({"runs": done}, indent=1) + "\n").encode())
             print(forms or "LSNN", "seed", seed, done[-1]["accuracy"])
     return done

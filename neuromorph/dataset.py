@@ -1,7 +1,7 @@
 """Labelled spike trains in three parts: what a task gives and training takes."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from neuromorph.shapes import Bool, Int64
 from neuromorph.spikes import Spikes
 
 
+@runtime_checkable
 class Samples(Protocol):
     """Labelled samples of one part of a data set, which may be encoded into spikes only when asked for."""
 

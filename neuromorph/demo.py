@@ -23,7 +23,8 @@ from neuromorph.recording import Recording, save_recording
 from neuromorph.spikes import save_spikes
 from neuromorph.tasks import digits
 from neuromorph.train.checkpoint import load_checkpoint
-from neuromorph.train.loop import TrainArgs, train
+from neuromorph.train.config import TrainConfig
+from neuromorph.train.loop import BEST, train
 from neuromorph.train.network import LSNN
 from neuromorph.train.record import record
 from neuromorph.versions import versions
@@ -36,7 +37,7 @@ class DemoArgs:
     """What the demo does. `samples`: how many test samples each simulator is validated on, by backend."""
 
     out: Path = Path("runs/demo")
-    training: TrainArgs = field(default_factory=TrainArgs)
+    config: TrainConfig = field(default_factory=TrainConfig)
     profile: str = "loihi2"
     samples: dict[str, int] = field(default_factory=lambda: {"torch": 50, "brian2": 50, "lava": 20})
     energy_profiles: tuple[str, ...] = ("loihi1", "loihi1_sanafe", "loihi2", "spinnaker2", "truenorth", "cmos45_fp32")
@@ -60,18 +61,18 @@ class Stopwatch:
 def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str, Any]:
     """Walk the chain, leave every file in `args.out`, return what `summary.json` holds.
 
-    The folder then has: checkpoint.safetensors, initial.h5 and model.h5 (graph before and after training),
-    model.<chip>.h5 (integers), test.h5 (spikes and labels of the whole test set), recordings/ (one sample from each
-    backend), quantization.json, history.json, summary.json.
+    The folder then has: what `train` leaves (best.safetensors, history.jsonl, ...), initial.h5 and model.h5 (graph before
+    and after training), model.<chip>.h5 (integers), test.h5 (spikes and labels of the whole test set), recordings/ (one
+    sample from each backend), quantization.json, history.json, summary.json.
     """
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "recordings").mkdir(exist_ok=True)
     watch = Stopwatch(say)
     with watch("train"):
         data = digits.load()
-        result = train(args.training, data, path=args.out / "checkpoint.safetensors", progress=progress)
+        result = train(args.config, data, folder=args.out, progress=progress)
     with watch("export"):
-        checkpoint = load_checkpoint(args.out / "checkpoint.safetensors")
+        checkpoint = load_checkpoint(args.out / BEST)
         graph, test = checkpoint.graph(), data.test
         save(args.out / "model.h5", graph)
         save(args.out / "initial.h5", checkpoint.initial_graph())
@@ -82,7 +83,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
         save(args.out / f"model.{chip.id}.h5", integer)
     with watch("run test set"):
         recordings = {g.precision: backends.backend("reference").run(g, test.spikes) for g in (graph, integer)}
-        window = args.training.window
+        window = args.config.training.window
         accuracy = {p: float((decisions(r, window) == test.labels).mean()) for p, r in recordings.items()}
     validation = _validate(args, watch, checkpoint.model, graph, integer, test)
     with watch("count and estimate"):
@@ -92,7 +93,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
         "accuracy": accuracy | {"torch": result.test.accuracy, "test_samples": len(test)},
         "active_synapses": graph.n_synapses,
         "requested_synapses": result.requested_synapses,
-        "connectivity": args.training.connectivity,
+        "connectivity": args.config.deep_r.connectivity,
         "validation": [_row(c) for c in validation],
         "counts": counts.to_dict(),
         "energy": [e.to_dict() for e in energy],

@@ -35,3 +35,7 @@ class SaturationError(NeuromorphError, ArithmeticError):
 
 class TrainingError(NeuromorphError, ValueError):
     """Training was asked for something impossible, or diverged."""
+
+
+class DataError(NeuromorphError):
+    """A data file is missing, damaged or cannot be fetched."""

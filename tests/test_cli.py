@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,38 @@ def test_profiles(files: Path, tmp_path: Path) -> None:
     assert json.loads(call("profiles", "lint", broken, "--json", code=1))["faults"][str(broken)]
 
 
+TINY = (
+    *("--set", "task.train=32", "--set", "task.validation=16", "--set", "task.test=16"),
+    *("--set", "network.n_excitatory=6", "--set", "network.n_inhibitory=2", "--set", "network.n_adaptive=4"),
+)
+
+
+def test_train_then_resume_then_export(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    data = json.loads(call("train", "-o", run, "--epochs", 2, "--seed", 3, *TINY, "--json"))
+    assert (data["checkpoint"], data["best_update"]) == (str(run / "best.safetensors"), 2)
+    config = tomllib.loads((run / "config.toml").read_text())
+    assert (config["training"]["epochs"], config["training"]["seed"], config["task"]["train"]) == (2, 3, 32)
+    again = json.loads(call("train", "--resume", run, "--json"))
+    assert {**again, "seconds": 0} == {**data, "seconds": 0}
+    graph = json.loads(call("export", run / "best.safetensors", tmp_path / "model.h5", "--json"))
+    assert graph["synapses"] == data["active_synapses"]
+    assert call("run", tmp_path / "model.h5", run / "test.h5", "--json")
+
+
+def test_train_refuses_to_write_over_a_run(tmp_path: Path) -> None:
+    call("train", "-o", tmp_path, "--epochs", 1, *TINY, "--json")
+    before = (tmp_path / "state.safetensors").read_bytes()
+    result = CliRunner().invoke(app, ["train", "-o", str(tmp_path)])
+    assert f"neuromorph train --resume {tmp_path}" in str(result.exception)
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+
+
+def test_resume_stands_alone(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", "--resume", str(tmp_path), "--epochs", "3"])
+    assert "give it alone" in str(result.exception)
+
+
 def test_doctor_runs_every_simulator() -> None:
     data = json.loads(call("doctor", "--json"))
     assert {c["backend"]: c["agrees"] for c in data["backends"]} == {"brian2": True, "lava": True, "reference": True}
@@ -138,6 +171,9 @@ def test_doctor_runs_every_simulator() -> None:
         (("inspect", "nowhere.h5"), "nowhere.h5: no such file"),
         (("inspect", "README.md"), "README.md: / cannot be read"),
         (("profiles", "show", "loihi9"), "loihi9"),
+        (("train", "--set", "optimizer.rl=1"), "--set: 'optimizer.rl' is unknown; did you mean 'lr'?"),
+        (("train", "nowhere.toml"), "nowhere.toml"),
+        (("train", "--resume", "nowhere"), "nowhere"),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(args: tuple[str, ...], message: str) -> None:

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from neuromorph.cli import chain, demonstration, hardware, health, training
+from neuromorph.cli import chain, data, demonstration, hardware, health, training
 from neuromorph.cli.output import messages
 from neuromorph.errors import NeuromorphError
 
@@ -25,6 +25,7 @@ app.command()(chain.validate)
 app.command()(chain.energy)
 app.command()(demonstration.report)
 app.add_typer(hardware.app, name="profiles")
+app.add_typer(data.app, name="data")
 app.command()(health.doctor)
 
 

@@ -25,11 +25,11 @@ def demo(
     from neuromorph.demo import DemoArgs
     from neuromorph.demo import demo as walk
     from neuromorph.report import write_report
-    from neuromorph.train.loop import TrainArgs
+    from neuromorph.train.config import TrainConfig
 
-    training = TrainArgs(seed=seed) if epochs is None else TrainArgs(seed=seed, epochs=epochs)
+    config = TrainConfig.of(training={"seed": seed} if epochs is None else {"seed": seed, "epochs": epochs})
     samples = {"torch": brian2_samples, "brian2": brian2_samples, "lava": lava_samples}
-    args = DemoArgs(out=out, training=training, profile=profile, samples=samples)
+    args = DemoArgs(out=out, config=config, profile=profile, samples=samples)
     summary = walk(args, say=lambda text: messages.print(text, highlight=False), progress=not as_json)
     page = write_report(out)
     emit(as_json, summary, *summary_tables(summary))

@@ -1,51 +1,91 @@
 """`neuromorph train` and `neuromorph export`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuromorph.cli.output import Json, emit, messages, table
+from neuromorph.dataset import Dataset
+from neuromorph.errors import TrainingError
+
+if TYPE_CHECKING:
+    from neuromorph.train import TrainResult
+
+KEPT_SAMPLES = 1000  # of the test part
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint.safetensors and test.h5.")] = Path("runs/digits"),
-    epochs: Annotated[int | None, typer.Option(min=1, help="Training epochs [the demo's].")] = None,
-    connectivity: Annotated[float | None, typer.Option(help="Share of possible synapses that are active, 0 to 1 [0.2].")] = None,
-    adaptation: Annotated[
-        Literal["threshold", "current"], typer.Option(help="threshold (LSNN), or current (what Loihi 1 has).")
-    ] = "threshold",
-    reset: Annotated[Literal["subtract", "to_value"], typer.Option(help="subtract (LSNN), or to_value (what Loihi 1 has).")] = "subtract",
-    lr: Annotated[float | None, typer.Option(help="Learning rate of Adam [0.01].")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, synapses and batches.")] = 0,
+    config: Annotated[Path | None, typer.Argument(help="TOML file [the digits demo]; see configs/.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value over the file; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run [runs/<task>].")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set training.epochs=...")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Short for --set training.seed=...")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recurrent spiking network (LSNN) on sequential handwritten digits with BPTT and DEEP R.
+    """Train a recurrent spiking network (LSNN) with BPTT and DEEP R; without a file, on sequential handwritten digits.
 
-    The checkpoint of the best validation epoch is written after every epoch, so that a killed run leaves a readable one.
+    The folder gets config.toml, history.jsonl, best.safetensors (the best model, for `neuromorph export`), test.h5 and
+    state.safetensors. A run that was stopped or killed goes on with the same bits: neuromorph train --resume FOLDER.
 
-    Example: neuromorph train -o runs/loihi1 --adaptation current --reset to_value
+    Ctrl-C ends it after the update at work, with its state saved (exit code 130); a second one at once.
+
+    Example: neuromorph train configs/digits.toml -o runs/loihi1 --set network.adaptation=current --set network.reset=to_value
     """
-    from neuromorph.spikes import save_spikes
-    from neuromorph.tasks import digits
-    from neuromorph.train import TrainArgs
-    from neuromorph.train import train as train_on
+    from neuromorph.train import TrainingInterrupted
 
-    chosen = {"epochs": epochs, "connectivity": connectivity, "lr": lr}
-    args = TrainArgs(adaptation=adaptation, reset=reset, seed=seed, **{name: x for name, x in chosen.items() if x is not None})
-    out.mkdir(parents=True, exist_ok=True)
-    data = digits.load()
-    save_spikes(out / "test.h5", {"input": data.test.spikes}, data.test.labels)
-    result = train_on(args, data, path=out / "checkpoint.safetensors", progress=not as_json and messages.is_terminal)
+    short = [f"training.{name}={value}" for name, value in (("epochs", epochs), ("seed", seed)) if value is not None]
+    chosen = [*(settings or []), *short]
+    try:
+        folder, result = _start(config, chosen, out, not as_json) if resume is None else _resume(resume, config, chosen, out, not as_json)
+    except TrainingInterrupted as stop:
+        messages.print(str(stop), highlight=False, soft_wrap=True, markup=False)
+        raise typer.Exit(128 + stop.number) from None
     summary = {
-        "checkpoint": str(out / "checkpoint.safetensors"),
+        "checkpoint": str(folder / "best.safetensors"),
         "test_accuracy": result.test.accuracy,
         "active_synapses": result.n_active,
-        "best_epoch": result.best_epoch,
+        "best_update": result.best.update,
         "rate_hz": result.test.rate_hz,
         "seconds": result.seconds,
     }
     emit(as_json, summary, table("Training", ["", "value"], [(name.replace("_", " "), value) for name, value in summary.items()]))
+
+
+def _start(config: Path | None, chosen: list[str], out: Path | None, progress: bool) -> tuple[Path, "TrainResult"]:
+    from neuromorph.tasks.choose import load_task
+    from neuromorph.train import TrainConfig
+    from neuromorph.train import train as train_on
+    from neuromorph.train.state import has_state
+
+    settings = TrainConfig.read(config, chosen)
+    folder = out or Path("runs") / settings.task.name
+    if has_state(folder):
+        raise TrainingError(f"{folder} holds a run; go on with it (neuromorph train --resume {folder}), or choose another --out.")
+    data = load_task(settings.task, str(config or "--set"))
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_test_part(folder, data)
+    return folder, train_on(settings, data, folder=folder, progress=progress)
+
+
+def _resume(folder: Path, config: Path | None, chosen: list[str], out: Path | None, progress: bool) -> tuple[Path, "TrainResult"]:
+    from neuromorph.tasks.choose import load_task
+    from neuromorph.train import resume
+    from neuromorph.train.loop import saved_config
+
+    if config or chosen or out:
+        raise TrainingError("--resume goes on with the configuration and folder of its run; give it alone.")
+    data = load_task(saved_config(folder).task, str(folder))
+    return folder, resume(folder, data, progress=progress)
+
+
+def keep_test_part(folder: Path, data: Dataset) -> None:
+    """The first samples of the test part as `test.h5`, which every simulator reads."""
+    from neuromorph.spikes import save_spikes
+
+    part = data.test.head(KEPT_SAMPLES)
+    save_spikes(folder / "test.h5", {"input": part.spikes}, part.labels)
 
 
 def export(
@@ -55,7 +95,7 @@ def export(
 ) -> None:
     """Write a trained network as a sparse float graph that every simulator reads.
 
-    Example: neuromorph export runs/digits/checkpoint.safetensors model.h5
+    Example: neuromorph export runs/digits/best.safetensors model.h5
     """
     from neuromorph.graph import save
     from neuromorph.train import load_checkpoint

@@ -7,10 +7,13 @@ with warnings.catch_warnings():
     import norse.torch as _norse  # noqa: F401
 
 from neuromorph.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from neuromorph.train.config import TrainConfig
 from neuromorph.train.deep_r import DeepR, allowed_synapses, draw_masks
+from neuromorph.train.evaluate import Evaluation, evaluate
 from neuromorph.train.export import export
+from neuromorph.train.interrupts import TrainingInterrupted
 from neuromorph.train.layers import LSNNRecurrent, LSNNRecurrentCell
-from neuromorph.train.loop import TrainArgs, TrainResult, evaluate, train
+from neuromorph.train.loop import TrainResult, resume, train
 from neuromorph.train.network import LSNN, LSNNConfig
 from neuromorph.train.neurons import LSNNConstants, LSNNState, lsnn_step
 from neuromorph.train.norse_export import export_norse
@@ -22,14 +25,16 @@ __all__ = [
     "LSNN",
     "Checkpoint",
     "DeepR",
+    "Evaluation",
     "LSNNConfig",
     "LSNNConstants",
     "LSNNRecurrent",
     "LSNNRecurrentCell",
     "LSNNState",
     "LeakyReadout",
-    "TrainArgs",
+    "TrainConfig",
     "TrainResult",
+    "TrainingInterrupted",
     "allowed_synapses",
     "bellec",
     "by_name",
@@ -40,6 +45,7 @@ __all__ = [
     "load_checkpoint",
     "lsnn_step",
     "record",
+    "resume",
     "save_checkpoint",
     "train",
 ]

@@ -1,164 +1,229 @@
-"""The LSNN of Bellec 2018: inputs, excitatory, inhibitory and adaptive neurons, leaky readout, ready for DEEP R."""
+"""The LSNN of Bellec 2018: inputs, layers of excitatory, inhibitory and adaptive neurons, leaky readout, ready for DEEP R."""
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
-import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from neuromorph.errors import TrainingError
-from neuromorph.graph import ALIF, LIF
-from neuromorph.graph.populations import Adaptation, Reset, decay_factor
+from neuromorph.graph.populations import decay_factor
+from neuromorph.train.compiled import can_run, run_layer
+from neuromorph.train.constants import LSNNConstants
 from neuromorph.train.delays import delayed_linear, draw_delays
-from neuromorph.train.kernel import can_run, run_sequence
 from neuromorph.train.layers import LSNNRecurrent
-from neuromorph.train.losses import mean_readout
-from neuromorph.train.neurons import LSNNConstants
+from neuromorph.train.losses import check_window, mean_readout, overshoots
+from neuromorph.train.lsnn_config import LSNNConfig
 from neuromorph.train.readout import LeakyReadout
-from neuromorph.train.surrogate import by_name
 
 INPUT_RATE = 0.05
 RECURRENT_RATE = 0.02
 """Spikes per neuron and step that the scale of the initial weights assumes."""
 
 
-@dataclass(frozen=True)
-class LSNNConfig:
-    """Sizes, time constants [s], threshold [units of v]. Hidden neurons are ordered excitatory, inhibitory, adaptive.
-
-    Defaults are those of Bellec 2018 for sequential digits, with `tau_a` for sequences of about 100 ms (it should be
-    close to the memory that the task needs); a pair `(low, high)` spreads `tau_a` evenly over the adaptive neurons.
-    `max_input_delay`, `max_readout_delay` [steps]: each synapse has a fixed random delay of 1 to so many steps; recurrent
-    synapses take one step.
-
-    Raises:
-        TrainingError: a size or time constant is out of range.
-    """
-
-    n_in: int
-    n_excitatory: int
-    n_inhibitory: int
-    n_adaptive: int
-    n_out: int
-    dt: float = 1e-3
-    tau_m: float = 20e-3
-    tau_a: float | tuple[float, float] = 200e-3
-    tau_out: float = 20e-3
-    beta: float = 1.8
-    v_th: float = 0.01
-    n_ref: int = 5
-    gamma: float = 0.3
-    reset: Reset = "subtract"
-    adaptation: Adaptation = "threshold"
-    surrogate: str = "bellec"
-    max_input_delay: int = 1
-    max_readout_delay: int = 1
-
-    def __post_init__(self) -> None:
-        sizes = {"n_in": self.n_in, "n_out": self.n_out, "n_excitatory + n_inhibitory + n_adaptive": self.n}
-        for name, size in sizes.items():
-            if size < 1:
-                raise TrainingError(f"LSNNConfig: {name} is {size}; at least 1.")
-        for name in ("max_input_delay", "max_readout_delay"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"LSNNConfig: {name} is {getattr(self, name)}; every projection costs at least one step.")
-        for name in ("n_excitatory", "n_inhibitory", "n_adaptive", "n_ref"):
-            if getattr(self, name) < 0:
-                raise TrainingError(f"LSNNConfig: {name} is {getattr(self, name)}; 0 or more.")
-        for name in ("dt", "tau_m", "tau_a", "tau_out", "v_th"):
-            if not np.all(np.asarray(getattr(self, name)) > 0):
-                raise TrainingError(
-                    f"LSNNConfig: {name} is {getattr(self, name)}; give a positive number (seconds, or units of v for v_th)."
-                )
-
-    @property
-    def n(self) -> int:
-        """Hidden neurons."""
-        return self.n_excitatory + self.n_inhibitory + self.n_adaptive
-
-    def populations(self) -> tuple[LIF, ...]:
-        """The hidden populations "excitatory", "inhibitory" (LIF) and "adaptive" (ALIF), empty ones left out."""
-        sizes = {"excitatory": self.n_excitatory, "inhibitory": self.n_inhibitory}
-        common: dict[str, Any] = {"dt": self.dt, "tau_m": self.tau_m, "v_th": self.v_th, "n_ref": self.n_ref, "reset": self.reset}
-        found = [LIF.from_time_constants(name, n, **common) for name, n in sizes.items() if n]
-        if self.n_adaptive:
-            tau_a = np.linspace(*self.tau_a, self.n_adaptive) if isinstance(self.tau_a, tuple) else self.tau_a
-            slow: dict[str, Any] = {"tau_a": tau_a, "beta": self.beta, "adaptation": self.adaptation}
-            found.append(ALIF.from_time_constants("adaptive", self.n_adaptive, **common, **slow))
-        return tuple(found)
+FROM_INPUT = ("input", "input_reversed")
+"""Matrices whose sources are the network's input; all others come from hidden neurons."""
 
 
 class Decision(NamedTuple):
-    """`logits`: readout averaged over the last steps [batch, n_out]; `rates`: mean spikes a step of each hidden neuron [n]."""
+    """What a loss on the averaged readout and the regularisers need.
+
+    `logits`: readout averaged over the last steps [batch, n_out]. Of each hidden neuron [n]: `rates`: mean spikes a step;
+    `overshoot`: see `losses.overshoots`; zeros where it was not asked for.
+    """
 
     logits: Tensor
     rates: Tensor
+    overshoot: Tensor
+
+
+class Frames(NamedTuple):
+    """As `Decision`, for losses on every step: `y` is the readout of each [time, batch, n_out]."""
+
+    y: Tensor
+    rates: Tensor
+    overshoot: Tensor
+
+
+class LayerActivity(NamedTuple):
+    """Spikes of a layer [time, batch, n], mean spikes a step [n], and what `losses.overshoots` says of it [n] (or zeros)."""
+
+    z: Tensor
+    rates: Tensor
+    overshoot: Tensor
+
+
+class Activity(NamedTuple):
+    """`top`: spikes of the uppermost layer; the rest is of all layers side by side, as in `LayerActivity`."""
+
+    top: Tensor
+    z: Tensor
+    rates: Tensor
+    overshoot: Tensor
 
 
 class LSNN(nn.Module):
     """Input spikes [time, batch, n_in] to readout traces y [time, batch, n_out] and hidden spikes z [time, batch, n].
 
-    `compiled`: run the hidden layer with the compiled kernel where it can; else with PyTorch's loop, the oracle.
+    n counts the neurons of all layers, first layer first (in a bidirectional network each layer's forward half, then its
+    reversed half, in the order of `config.suffixes`). `n_in`, `n_out`, `dt` [s] are those of the data. `compiled`: run
+    layers with the compiled kernel where it can; else with PyTorch's loop, the oracle. `live_gradients`: the kernel leaves out
+    the gradients of weights that are exactly zero (dormant synapses), which saves time where synapses have delays.
 
     After construction the weights are dense, of both signs, drawn from `generator`; `initialise` makes them sparse and signed.
+
+    Raises:
+        TrainingError: `n_in`, `n_out` or `dt` is not positive.
     """
 
-    input_delays: Tensor
     readout_delays: Tensor
 
     def __init__(
-        self, config: LSNNConfig, *, generator: torch.Generator, dtype: torch.dtype = torch.float32, compiled: bool = True
+        self,
+        config: LSNNConfig,
+        n_in: int,
+        n_out: int,
+        *,
+        dt: float = 1e-3,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        compiled: bool = True,
+        live_gradients: bool = False,
     ) -> None:
         super().__init__()
+        for name, value in {"n_in": n_in, "n_out": n_out, "dt": dt}.items():
+            if not value > 0:
+                raise TrainingError(f"LSNN: {name} is {value}; it must be positive.")
+        self.n_in, self.n_out, self.dt = n_in, n_out, dt
         self.config = config
-        self.compiled = compiled
-        options = {"gamma": config.gamma} if config.surrogate == "bellec" else {}
-        constants = LSNNConstants.of(*config.populations(), surrogate=by_name(config.surrogate, **options), dtype=dtype)
-        self.hidden = LSNNRecurrent(config.n_in, constants, generator=generator, dt=config.dt)
-        decay = decay_factor(config.tau_out, config.dt)
-        self.readout = LeakyReadout(config.n, config.n_out, decay_v=decay, generator=generator, dtype=dtype)
-        self.register_buffer("input_delays", draw_delays(config.n, config.n_in, config.max_input_delay, generator))
-        self.register_buffer("readout_delays", draw_delays(config.n_out, config.n, config.max_readout_delay, generator))
+        self.compiled, self.live_gradients = compiled, live_gradients
+        below, width = [n_in] * config.directions, config.n * config.directions
+        options = {"surrogate": config.spike_function(), "learned": config.bounds(), "dt": dt, "dtype": dtype}
+        self.hidden = nn.ModuleList(
+            LSNNRecurrent(n_source, LSNNConstants.of(*config.populations(dt), **options), generator=generator, dt=dt)
+            for n_source in below + [width] * (len(config.suffixes) - len(below))
+        )
+        self.readout = LeakyReadout(width, n_out, decay_v=decay_factor(config.tau_out, dt), generator=generator, dtype=dtype)
+        for layer in self.layers().values():
+            layer.input_delays = draw_delays(config.n, layer.input_weights.shape[1], config.max_input_delay, generator)
+            if config.max_recurrent_delay > 1:
+                layer.recurrent_delays = draw_delays(config.n, config.n, config.max_recurrent_delay, generator)
+        self.register_buffer("readout_delays", draw_delays(n_out, width, config.max_readout_delay, generator))
         with torch.no_grad():
             for name, weights in self.weights().items():
-                weights *= _scale(config, name)
+                weights *= _scale(config, dt, name)
 
-    def forward(self, x: Float[Tensor, "time batch n_in"]) -> tuple[Float[Tensor, "time batch n_out"], Float[Tensor, "time batch n"]]:
-        drives = delayed_linear(x, self.hidden.input_weights, self.input_delays)
-        if self.compiled and can_run(drives, self.hidden.p):
-            z = run_sequence(drives, self.hidden.recurrent_weights, self.hidden.p)
-        else:
-            z, _ = self.hidden.integrate(drives)
+    def layers(self) -> dict[str, LSNNRecurrent]:
+        """The hidden layers by the suffix of their names (see `LSNNConfig.suffixes`)."""
+        return {suffix: cast(LSNNRecurrent, layer) for suffix, layer in zip(self.config.suffixes, self.hidden)}
+
+    def forward(self, x: Shaped[Tensor, "time batch n_in"]) -> tuple[Float[Tensor, "time batch n_out"], Float[Tensor, "time batch n"]]:
+        activity = self._layers(x, len(self.hidden), overshoot=False)
+        return self._read(activity.top), activity.z
+
+    def decide(self, x: Shaped[Tensor, "time batch n_in"], window: int, overshoot: bool = False) -> Decision:
+        """Readout averaged over the last `window` steps, rates, and `overshoot` if asked for."""
+        if self._fused():
+            check_window(window, len(x))
+            return Decision(*self._last(x, window, overshoot))
+        activity = self._layers(x, len(self.hidden), overshoot)
+        return Decision(mean_readout(self._read(activity.top), window), activity.rates, activity.overshoot)
+
+    def frames(self, x: Shaped[Tensor, "time batch n_in"], overshoot: bool = False) -> Frames:
+        """Readout of every step, rates, and `overshoot` if asked for."""
+        if self._fused():
+            return Frames(*self._last(x, None, overshoot))
+        activity = self._layers(x, len(self.hidden), overshoot)
+        return Frames(self._read(activity.top), activity.rates, activity.overshoot)
+
+    def _fused(self) -> bool:
+        """Whether the last layer and the readout run in one call, without a trace of every neuron."""
+        return self.compiled and not self.config.bidirectional and can_run(list(self.layers().values())[-1])
+
+    def _last(self, x: Tensor, window: int | None, overshoot: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Readout, rates and overshoot, the last layer with its readout in one call."""
+        *_, last = self.layers().values()
+        below = self._layers(x, len(self.hidden) - 1, overshoot)
+        options = {"window": window, "spikes": False, "overshoot": overshoot, "live_gradients": self.live_gradients}
+        r = run_layer(last, below.top, readout=self.readout, readout_delays=self.readout_delays, **options)
+        assert r.readout is not None
+        return r.readout, torch.cat([below.rates, r.rates]), torch.cat([below.overshoot, r.overshoot])
+
+    def _layers(self, x: Tensor, count: int, overshoot: bool) -> Activity:
+        """The activity of the first `count` layers and directions; `top` of none is the input."""
+        layers, ways, parts = list(self.layers().values())[:count], self.config.directions, list[LayerActivity]()
+        for first in range(0, len(layers), ways):
+            both = [self._layer(layers[first], x, overshoot)]
+            if self.config.bidirectional:
+                back = self._layer(layers[first + 1], x.flip(0), overshoot)
+                both.append(back._replace(z=back.z.flip(0)))
+            parts += both
+            x = torch.cat([part.z for part in both], dim=-1)
+        none = self.readout.weights.new_zeros(0)
+        z = torch.cat([part.z for part in parts], dim=-1) if parts else x
+        return Activity(x, z, torch.cat([none, *(p.rates for p in parts)]), torch.cat([none, *(p.overshoot for p in parts)]))
+
+    def _layer(self, layer: LSNNRecurrent, x: Tensor, overshoot: bool) -> LayerActivity:
+        if self.compiled and can_run(layer):
+            r = run_layer(layer, x, overshoot=overshoot, live_gradients=self.live_gradients)
+            assert r.spikes is not None
+            return LayerActivity(r.spikes, r.rates, r.overshoot)
+        drives = delayed_linear(x.to(layer.input_weights), layer.input_weights, layer.input_delays)
+        if overshoot:
+            traces = [(s.z, s.v, s.theta) for s in layer.states(drives.unsqueeze(-2))]
+            z, v, theta = (torch.stack(trace) for trace in zip(*traces))
+            return LayerActivity(z, z.mean((0, 1)), overshoots(v, theta))
+        z, _ = layer.integrate(drives)
+        return LayerActivity(z, z.mean((0, 1)), z.new_zeros(z.shape[-1]))
+
+    def _read(self, z: Float[Tensor, "time batch n"]) -> Float[Tensor, "time batch n_out"]:
         y, _ = self.readout.integrate(delayed_linear(z, self.readout.weights, self.readout_delays))
-        return y, z
-
-    def decide(self, x: Num[Tensor, "time batch n_in"], window: int) -> "Decision":
-        """What a loss on the averaged readout and regularisers need, without the trace of every step and neuron."""
-        y, z = self(x.to(self.readout.weights))
-        return Decision(mean_readout(y, window), z.mean((0, 1)))
+        return y
 
     def weights(self) -> dict[str, nn.Parameter]:
-        """The trained matrices [n_target, n_source]: "input", "recurrent" (zero diagonal), "readout"."""
-        return {"input": self.hidden.input_weights, "recurrent": self.hidden.recurrent_weights, "readout": self.readout.weights}
+        """The trained matrices [n_target, n_source]: "input", "recurrent" (zero diagonal), ..., "readout".
+
+        Deeper and reversed layers have "input_2", "recurrent_2", "input_reversed", ...: see `LSNNConfig.suffixes`.
+        """
+        found: dict[str, nn.Parameter] = {}
+        for suffix, layer in self.layers().items():
+            found |= {f"input{suffix}": layer.input_weights, f"recurrent{suffix}": layer.recurrent_weights}
+        return {**found, "readout": self.readout.weights}
+
+    def time_constants(self) -> dict[str, nn.Parameter]:
+        """The raw parameters of learned time constants (see `BoundedTimes`): "tau_m", "tau_a", "tau_m_2", ..."""
+        return {name + suffix: raw for suffix, layer in self.layers().items() for name, raw in layer.p.time_constants().items()}
 
     def signs(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Signs +1, -1 of every possible synapse, by name, in the shape of `weights()`.
 
-        Dale's law for hidden neurons (excitatory and adaptive +1, inhibitory -1); input synapses get random signs.
+        Dale's law for hidden neurons (excitatory and adaptive +1, inhibitory -1). Synapses from the input get random
+        signs, or all those of an input neuron one sign (`config.input_signs`; a quarter of the neurons inhibitory, rounded
+        down, where the LSNN code has 19 of 80).
         """
         source = torch.ones(self.config.n)
         source[self.config.n_excitatory : self.config.n_excitatory + self.config.n_inhibitory] = -1
-        shapes = {name: weights.shape for name, weights in self.weights().items()}
-        coins = torch.randint(0, 2, shapes["input"], generator=generator) * 2 - 1
-        signs = {"input": coins, "recurrent": source.expand(shapes["recurrent"]), "readout": source.expand(shapes["readout"])}
-        return {name: sign.to(self.weights()[name]).contiguous() for name, sign in signs.items()}
+        by_neuron = self.config.input_signs == "neuron"
+        inputs = torch.where(torch.randperm(self.n_in, generator=generator) < self.n_in // 4, -1, 1) if by_neuron else None
+        signs: dict[str, Tensor] = {}
+        for name, weights in self.weights().items():
+            if name not in FROM_INPUT:
+                sign = source.tile(weights.shape[1] // self.config.n).expand(weights.shape)
+            elif inputs is not None:
+                sign = inputs.expand(weights.shape)
+            else:
+                sign = torch.randint(0, 2, weights.shape, generator=generator) * 2 - 1
+            signs[name] = sign.to(weights).contiguous()
+        return signs
 
     def delays(self) -> dict[str, Tensor]:
         """Delay [steps] of every possible synapse, by name, in the shape of `weights()`; fixed."""
-        return {"input": self.input_delays, "recurrent": torch.ones(self.config.n, self.config.n).long(), "readout": self.readout_delays}
+        found = {"readout": self.readout_delays}
+        for suffix, layer in self.layers().items():
+            given = {f"input{suffix}": layer.input_delays, f"recurrent{suffix}": layer.recurrent_delays}
+            found |= {name: delays for name, delays in given.items() if delays is not None}
+        return {name: found.get(name, torch.ones_like(w, dtype=torch.int64)) for name, w in self.weights().items()}
 
     @torch.no_grad()
     def initialise(self, signs: dict[str, Tensor], masks: dict[str, Tensor], *, hidden_scale: float = 1.0) -> None:
@@ -172,7 +237,7 @@ class LSNN(nn.Module):
         """
         for name, weights in self.weights().items():
             mask = masks[name].to(weights)
-            if name == "recurrent":
+            if name.startswith("recurrent"):
                 mask = mask.clone().fill_diagonal_(0)
             sparse = weights.abs() * mask / mask.mean().clamp_min(1 / mask.numel()).sqrt()
             excitation, inhibition = sparse[signs[name] > 0].sum(), sparse[signs[name] < 0].sum()
@@ -181,10 +246,10 @@ class LSNN(nn.Module):
             weights.copy_(scale * torch.where(signs[name] < 0, -balance.to(weights), 1.0) * sparse)
 
 
-def _scale(config: LSNNConfig, name: str) -> float:
+def _scale(config: LSNNConfig, dt: float, name: str) -> float:
     """Standard deviation of a weight times sqrt(fan-in), for potentials that wander by v_th (recurrence: half of it)."""
     if name == "readout":
         return 1.0
-    decay = float(decay_factor(config.tau_m, config.dt))
-    rate, share = (INPUT_RATE, 1.0) if name == "input" else (RECURRENT_RATE, 0.5)
+    decay = float(decay_factor(config.tau_m, dt))
+    rate, share = INPUT_RATE if name in FROM_INPUT else RECURRENT_RATE, 0.5 if name.startswith("recurrent") else 1.0
     return share * config.v_th * math.sqrt((1 - decay**2) / rate) / (1 - decay)

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from neuromorph.train.constants import Constant, per_neuron
 from neuromorph.train.layers import weight_matrix
-from neuromorph.train.neurons import Constant, per_neuron
 
 
 class ReadoutState(NamedTuple):

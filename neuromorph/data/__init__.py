@@ -1,0 +1,9 @@
+"""Data sets as files: where they are, whether they are intact, and how to get them. Nothing is fetched unless asked for.
+
+`resources`: which files, their checksums and the folders searched; `fetch`: getting them; `idx`, `mnist`: reading them.
+"""
+
+from neuromorph.data.fetch import fetch
+from neuromorph.data.resources import COLLECTIONS, MNIST, Collection, Resource, cache_folder, folders, locate, read
+
+__all__ = ["COLLECTIONS", "MNIST", "Collection", "Resource", "cache_folder", "fetch", "folders", "locate", "read"]

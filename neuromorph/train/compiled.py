@@ -1,0 +1,89 @@
+"""LSNN layers on the compiled kernel: from modules to what `kernels.sequence` runs."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from neuromorph.train.delays import delayed_linear
+from neuromorph.train.kernels.neuron import BELLEC, MULTI_GAUSSIAN, SUPER, TRIANGLE
+from neuromorph.train.kernels.sequence import Plan, Result, run
+from neuromorph.train.layers import LSNNRecurrent
+from neuromorph.train.readout import LeakyReadout
+from neuromorph.train.surrogate import Bellec, MultiGaussian, NorseSurrogate, SpikeFunction
+
+DTYPES = (torch.float32, torch.float64)
+
+
+def can_run(layer: LSNNRecurrent) -> bool:
+    """Whether the kernel knows this layer: on the CPU, in a number type and with a surrogate that it has."""
+    weights = layer.recurrent_weights
+    return weights.device.type == "cpu" and weights.dtype in DTYPES and _surrogate(layer.p.surrogate) is not None
+
+
+def run_layer(
+    layer: LSNNRecurrent,
+    x: Tensor,
+    *,
+    readout: LeakyReadout | None = None,
+    readout_delays: Tensor | None = None,
+    window: int | None = None,
+    spikes: bool = True,
+    overshoot: bool = False,
+    live_gradients: bool = False,
+) -> Result:
+    """The layer, and the readout of its spikes if given, over the whole of x [time, batch, n_in]; see `Plan` and `Result`.
+
+    x: spikes of any type, or numbers (analog input), which are weighted outside of the kernel.
+    """
+    surrogate = _surrogate(layer.p.surrogate)
+    if surrogate is None:
+        raise ValueError(f"no compiled surrogate {layer.p.surrogate}")
+    weights, drive = layer.input_weights, None
+    delays = [_steps(layer.input_delays, weights), _steps(layer.recurrent_delays, layer.recurrent_weights)]
+    if not _binary(x):
+        drive = delayed_linear(x.to(weights), weights, delays[0])
+        x, weights, delays[0] = x[..., :0].bool(), weights[:, :0], delays[0][:, :0]
+    constants = None
+    if readout is not None:
+        constants = {name: getattr(readout, name).double().numpy() for name in ("decay_v", "decay_u", "gain", "bias")}
+    plan = Plan(
+        subtract=layer.p.reset == "subtract",
+        by_threshold=layer.p.adaptation == "threshold",
+        surrogate=surrogate[0],
+        psi=surrogate[1],
+        input_delays=delays[0].numpy(),
+        recurrent_delays=delays[1].numpy(),
+        readout=constants,
+        readout_delays=None if readout is None else _steps(readout_delays, readout.weights).numpy(),
+        window=window,
+        spikes=spikes,
+        overshoot=overshoot,
+        live_gradients=live_gradients,
+    )
+    return run(plan, x, drive, weights, layer.recurrent_weights, None if readout is None else readout.weights, layer.p.values())
+
+
+def _surrogate(function: SpikeFunction) -> tuple[int, tuple[float, ...]] | None:
+    """Number and parameters of a surrogate in the kernel."""
+    match function:
+        case Bellec(gamma):
+            return BELLEC, (gamma, 1.0)
+        case MultiGaussian(gamma, sigma, scale, height):
+            wide = scale * sigma
+            peaks = [gamma * share / (width * math.sqrt(2 * math.pi)) for share, width in ((1 + height, sigma), (height, wide))]
+            return MULTI_GAUSSIAN, (1 / (math.sqrt(2) * sigma), peaks[0], 1 / (math.sqrt(2) * wide), peaks[1], sigma)
+        case NorseSurrogate("super"):
+            return SUPER, (1.0,)
+        case NorseSurrogate("triangle", alpha):
+            return TRIANGLE, (1.0, alpha)
+        case _:
+            return None
+
+
+def _steps(delays: Tensor | None, weights: Tensor) -> Tensor:
+    return torch.ones(weights.shape, dtype=torch.int64) if delays is None else delays
+
+
+def _binary(x: Tensor) -> bool:
+    return x.dtype == torch.bool or bool(((x == 0) | (x == 1)).all())

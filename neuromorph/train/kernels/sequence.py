@@ -1,0 +1,318 @@
+"""A layer of LSNN neurons with its readout over a whole sequence in one call, for PyTorch's autograd.
+
+Samples are cut into tiles of 32, which threads share; every sum over tiles has a fixed order, so that results do not depend on
+the number of threads. The oracle is the loop over `neurons.fire`: the same spikes and gradients in float64.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuromorph.train.kernels import leaky, neuron, packing, synapses, tile
+from neuromorph.train.kernels.buffers import scratch, zeros
+from neuromorph.train.kernels.lanes import LANES
+
+CONSTANTS = ("decay_v", "decay_u", "gain", "bias", "v_th", "decay_a", "kappa")
+"""Constants that have a gradient, in the kernel's order."""
+
+DENSE_FROM = 0.35
+"""Share of live synapses from which dense rows are faster."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What does not change between batches: the form of the step, delays and readout, and what is wanted.
+
+    `delays`: of input and recurrent synapses, int [n, n_in] and [n, n]. `readout`: constants [n_out] of its integrators with
+    `readout_delays` [n_out, n], or None. `window`: last steps over which the readout is averaged; None: every step.
+    `spikes`: whether z is wanted. `live_gradients`: weights of exactly zero get no gradient.
+    """
+
+    subtract: bool
+    by_threshold: bool
+    surrogate: int
+    psi: tuple[float, ...]
+    input_delays: np.ndarray
+    recurrent_delays: np.ndarray
+    readout: dict[str, np.ndarray] | None = None
+    readout_delays: np.ndarray | None = None
+    window: int | None = None
+    spikes: bool = True
+    overshoot: bool = False
+    live_gradients: bool = False
+
+
+class Result(NamedTuple):
+    """`readout` [steps, batch, n_out], or [batch, n_out] averaged, or None; `spikes` [steps, batch, n] or None.
+
+    `rates`: mean spikes a step of each neuron [n]; `overshoot`: mean of relu(v - theta)^2 + relu(-v - theta)^2 [n].
+    """
+
+    readout: Tensor | None
+    spikes: Tensor | None
+    rates: Tensor
+    overshoot: Tensor
+
+
+def threads() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_pool = ThreadPoolExecutor(max_workers=max(threads(), 1), thread_name_prefix="lsnn")
+
+
+class _Run:
+    """One forward pass and what its backward pass needs."""
+
+    def __init__(
+        self, plan: Plan, x: np.ndarray, drive: np.ndarray, weights: list[np.ndarray], constants: dict[str, np.ndarray], *, current: bool
+    ) -> None:
+        self.plan, self.drive = plan, drive
+        self.input_weights, self.recurrent_weights, self.readout_weights = weights
+        self.dtype = self.recurrent_weights.dtype
+        masks = packing.pack(x)
+        if masks is None:
+            raise ValueError("input spikes other than 0 and 1")
+        self.steps, self.batch, self.n_in = x.shape
+        self.n = len(self.recurrent_weights)
+        self.x, self.n_tiles = masks, len(masks)
+        self.z = scratch((self.n_tiles, self.steps, self.n), np.uint32)
+        self.constants = neuron.Neurons(**{name: constants[name] for name in neuron.Neurons._fields})
+        psi = np.array(plan.psi, self.dtype)
+        current = current or bool(constants["decay_u"].any())
+        self.form = neuron.Form(plan.subtract, plan.by_threshold, current, plan.overshoot, plan.surrogate, psi)
+        self.synapses, self.entries = self._wire()
+        self.leaky, self.bias = self._read()
+        self.chunk = max(1, round(math.sqrt(self.steps * (1 + 0.5 * (self.synapses.slots > 1)))))
+        chunks = -(-self.steps // self.chunk)
+        u = self.n if current else 0
+        self.kept = [[scratch((chunks, n, LANES), self.dtype) for n in (self.n, self.n, u)] for _ in range(self.n_tiles)]
+
+    def _wire(self) -> tuple[synapses.Synapses, list[np.ndarray]]:
+        """Synapses by source, and for each gradient edge its place in the input or recurrent matrix."""
+        plan, n, n_in = self.plan, self.n, self.n_in
+        width = -(-n // LANES) * LANES
+        parts = [(self.input_weights, plan.input_delays, 0), (self.recurrent_weights, plan.recurrent_delays, n_in)]
+        slots = max([1, *(int(delays.max()) for _, delays, _ in parts if delays.size)])
+        live, entry = self._edges(parts, width, every=False)
+        dense = slots == 1 and len(live[1]) > DENSE_FROM * n * (n + n_in)
+        rows = zeros((n_in + n if dense else 0, width), self.dtype)
+        none = np.zeros(0, np.int64)
+        gradient: tuple[np.ndarray, np.ndarray] = (none, none.astype(np.int32))
+        entries: list[np.ndarray] = []
+        if slots > 1:
+            every, entries_ = (live, entry) if plan.live_gradients else self._edges(parts, width, every=True)
+            gradient, entries = (every[0], every[1]), [entries_]
+        packed = [np.zeros((0, n, synapses.ROWS), self.dtype)] * 2
+        if dense:
+            for weights, _, first in parts:
+                rows[first : first + weights.shape[1], :n] = weights.T
+            packed = [synapses.pack_rows(np.ascontiguousarray(weights.T)) for weights, _, _ in reversed(parts)]
+        s = synapses.Synapses(n_in, n, width, slots, dense, *live, rows, packed[0], packed[1], *gradient)
+        return s, entries
+
+    def _edges(self, parts: list[Any], width: int, *, every: bool) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        ends = np.zeros(self.n_in + self.n + 1, np.int64)
+        for weights, _, first in parts:
+            packing.count_edges(weights, every, ends[first:])
+        ptr = np.cumsum(ends)
+        place, weight, entry = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], self.dtype), np.empty(ptr[-1], np.int64)
+        free = ptr[:-1].copy()
+        for weights, delays, first in parts:
+            packing.fill_edges(weights, delays, width, every, first, free, place, weight, entry)
+        return (ptr, place, weight), entry
+
+    def _read(self) -> tuple[leaky.Leaky, np.ndarray]:
+        """The readout, and what its bias adds to the mean."""
+        plan, dtype = self.plan, self.dtype
+        if plan.readout is None or plan.readout_delays is None:
+            nothing = np.zeros((self.n, 0), dtype)
+            return leaky.Leaky(0, False, 1, nothing, nothing.astype(np.int64), nothing, *[nothing[0]] * 4), nothing[0]
+        slots = int(plan.readout_delays.max())
+        exact = {name: np.asarray(plan.readout[name], np.float64) for name in ("decay_v", "decay_u", "gain")}
+        k = leaky.mean_weights(self.steps, plan.window or 1, slots, **exact)
+        weight, delay = (np.ascontiguousarray(m.T) for m in (self.readout_weights, plan.readout_delays))
+        constants = [np.asarray(plan.readout[name], dtype) for name in ("decay_v", "decay_u", "gain", "bias")]
+        r = leaky.Leaky(weight.shape[1], plan.window is not None, slots, weight, delay.astype(np.int64), k.astype(dtype), *constants)
+        return r, (k[-1] * plan.readout["bias"]).astype(dtype)
+
+    def _share(self, work: Callable[[], Callable[[int], None]]) -> None:
+        """Call `work()` once a thread for its working memory, then what it gives for each tile."""
+        tiles = iter(range(self.n_tiles))
+
+        def take(_: int) -> None:
+            run = work()
+            for number in tiles:
+                run(number)
+
+        n = min(threads(), self.n_tiles)
+        if n == 1:
+            take(0)
+        else:
+            list(_pool.map(take, range(n)))
+
+    def _tile(self, number: int) -> tile.Tile:
+        first = number * LANES
+        n = min(LANES, self.batch - first)
+        valid = np.uint32((1 << n) - 1)
+        return tile.Tile(self.steps, self.chunk, first, n, valid, self.x[number], self.z[number], self.drive, *self.kept[number])
+
+    def _memory(self) -> tuple[synapses.Events, neuron.State, np.ndarray, np.ndarray]:
+        """Events, state, spikes on their way, sums: what both passes work in."""
+        s, lanes = self.synapses, (LANES,)
+        e = synapses.Events(np.zeros((LANES, self.n + self.n_in), np.int32), np.zeros(LANES, np.int64), np.zeros(LANES, np.int64))
+        u = self.n if self.form.current else 0
+        state = neuron.State(*(zeros((n, *lanes), self.dtype) for n in (self.n, self.n, u, s.width)))
+        return e, state, zeros((LANES, s.slots * s.width), self.dtype), zeros((LANES, s.width), self.dtype)
+
+    def forward(self) -> tuple[np.ndarray, np.ndarray]:
+        """Readout [steps or 1, batch, n_out] and squared overshoot [tiles, n]."""
+        r = self.leaky
+        trace = np.zeros((1 if r.mean else self.steps, self.batch, r.n), self.dtype)
+        outside = np.zeros((self.n_tiles, self.n), self.dtype)
+
+        def work() -> Callable[[int], None]:
+            memory = self._memory()
+            ring = np.zeros((LANES, r.slots * r.n), self.dtype)
+            y, u = np.zeros((LANES, r.n), self.dtype), np.zeros((LANES, r.n), self.dtype)
+            over = zeros((self.n if self.form.overshoot else 0, LANES), self.dtype)
+
+            def run(number: int) -> None:
+                tile.forward(self._tile(number), self.constants, self.form, self.synapses, r, *memory, ring, y, u, trace, over)
+                if self.form.overshoot:
+                    outside[number] = over.sum(1)
+
+            return run
+
+        self._share(work)
+        if r.mean:
+            trace += self.bias
+        return trace, outside
+
+    def backward(
+        self, trace: np.ndarray, spikes: np.ndarray, rates: np.ndarray, over: np.ndarray, wants: dict[str, bool]
+    ) -> dict[str, np.ndarray | None]:
+        """Gradients by name of what the pass was given; `wants`: which of "x", "drive", "constants" are."""
+        s, r, tiles = self.synapses, self.leaky, self.n_tiles
+        by_rows = len(s.gradient_ptr) == 0
+        edges = [zeros((s.inputs + s.neurons, s.width) if by_rows else (len(s.gradient_place),), self.dtype) for _ in range(tiles)]
+        readout = np.zeros((tiles, self.n, r.n), self.dtype)
+        x = np.zeros((self.steps if wants["x"] else 0, self.batch, self.n_in), self.dtype)
+        drive = np.zeros((self.steps if wants["drive"] else 0, self.batch, self.n), self.dtype)
+        constants = [zeros((7 * wants["constants"], self.n, LANES), self.dtype) for _ in range(tiles)]
+
+        def work() -> Callable[[int], None]:
+            memory = self._memory()
+            keep_u = wants["constants"] or self.form.current
+            kept = tuple(scratch((m, self.n, LANES), self.dtype) for m in (self.chunk + 1, self.chunk + 1, self.chunk + 1 if keep_u else 1))
+            most = max(len(s.packed) * synapses.ROWS, len(s.packed_inputs) * synapses.ROWS, s.inputs, s.width)
+            lanes = zeros((most, LANES), self.dtype)
+            currents = zeros(((s.slots + 1) * s.width, LANES), self.dtype)
+            turned = zeros((LANES, (s.slots + 1) * s.width), self.dtype)
+            read = zeros((1 if r.mean else self.steps + r.slots, r.n, LANES), self.dtype)
+            states = [zeros((n, LANES), self.dtype) for n in (self.n, self.n, self.n if self.form.current else 0)]
+
+            def run(number: int) -> None:
+                g = tile.Gradients(trace, spikes, rates, over, edges[number], readout[number], x, drive, constants[number])
+                back = neuron.Adjoint(states[0], states[1], states[2], constants[number])
+                tile.backward(
+                    self._tile(number), self.constants, self.form, s, r, *memory, kept, lanes, currents, turned, read, back, g
+                )  # fmt: skip
+
+            return run
+
+        self._share(work)
+        weights = self._gradients(sum(edges[1:], edges[0]))
+        summed = sum((c.sum(2) for c in constants[1:]), constants[0].sum(2)) if wants["constants"] else None
+        return {**weights, "readout": readout.sum(0).T, "x": x, "drive": drive, "constants": summed}
+
+    def _gradients(self, edges: np.ndarray) -> dict[str, np.ndarray | None]:
+        """Gradients of the input and recurrent matrices [target, source]."""
+        n_in = self.n_in
+        if len(self.synapses.gradient_ptr) == 0:
+            found = {"input": edges[:n_in, : self.n].T, "recurrent": edges[n_in:, : self.n].T}
+            if self.plan.live_gradients:
+                return {name: np.where(w != 0, g, 0) for (name, g), w in zip(found.items(), (self.input_weights, self.recurrent_weights))}
+            return {name: np.ascontiguousarray(g) for name, g in found.items()}
+        cut = self.synapses.gradient_ptr[n_in]
+        dense = [np.zeros_like(self.input_weights), np.zeros_like(self.recurrent_weights)]
+        for matrix, part in zip(dense, (slice(None, cut), slice(cut, None))):
+            matrix.reshape(-1)[self.entries[0][part]] = edges[part]
+        return {"input": dense[0], "recurrent": dense[1]}
+
+
+class _Sequence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, x: Tensor, drive: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        weights, constants = [t.detach().numpy() for t in tensors[:3]], tensors[3:]
+        values = {name: t.detach().numpy() for name, t in zip(CONSTANTS, constants)}
+        values |= {"v_reset": tensors[10].numpy(), "n_ref": tensors[11].numpy()}
+        run = _Run(
+            plan,
+            x.detach().numpy(),
+            drive.detach().contiguous().numpy(),
+            [np.ascontiguousarray(w) for w in weights],
+            values,
+            current=constants[1].requires_grad,
+        )
+        trace, outside = run.forward()
+        ctx.run = run
+        ctx.set_materialize_grads(False)
+        size = run.steps * run.batch
+        counts = np.zeros(run.n, np.int64)
+        packing.count(run.z, counts)
+        z = np.empty((run.steps if plan.spikes else 0, run.batch, run.n), run.dtype)
+        if plan.spikes:
+            packing.unpack(run.z, z)
+        rates = (counts / size).astype(run.dtype)
+        return tuple(torch.from_numpy(a) for a in (trace, z, rates, outside.sum(0) / run.dtype.type(size)))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        run: _Run = ctx.run
+        trace, spikes, rates, over = (None if g is None else g.contiguous().numpy() for g in grads)
+        size = run.dtype.type(run.steps * run.batch)
+        nothing = np.zeros(run.n, run.dtype)
+        needs = ctx.needs_input_grad
+        wants = {"x": needs[1], "drive": needs[2], "constants": any(needs[6:13])}
+        if trace is None:
+            trace = np.zeros((1 if run.leaky.mean else run.steps, run.batch, run.leaky.n), run.dtype)
+        if spikes is None:
+            spikes = np.zeros((0, run.batch, run.n), run.dtype)
+        rates = nothing if rates is None else rates / size
+        over = nothing if over is None or not run.form.overshoot else 2 * over / size
+        g = run.backward(trace, spikes, rates, over, wants)
+        given = [g["x"] if wants["x"] else None, g["drive"] if wants["drive"] else None, g["input"], g["recurrent"], g["readout"]]
+        given += [None] * 7 if g["constants"] is None else list(g["constants"])
+        found = [None, *(None if a is None else torch.from_numpy(np.ascontiguousarray(a)) for a in given), None, None]
+        return tuple(a if need else None for a, need in zip(found, needs))
+
+
+def run(
+    plan: Plan, x: Tensor, drive: Tensor | None, input_weights: Tensor, recurrent_weights: Tensor, readout_weights: Tensor | None, c: Any
+) -> Result:
+    """Run a layer from silence; differentiable in everything but v_reset, n_ref and the readout's constants.
+
+    Args:
+        x: spikes [steps, batch, n_in], zeros and ones of any type. drive: further input [steps, batch, n], which arrives one step later.
+        input_weights, recurrent_weights, readout_weights: [n, n_in], [n, n], [n_out, n]. c: `neurons.StepConstants`.
+
+    Raises:
+        ValueError: x holds other values than 0 and 1.
+    """
+    n = len(recurrent_weights)
+    nothing = recurrent_weights.new_zeros(0, n)
+    out = nothing if readout_weights is None else readout_weights
+    drive = recurrent_weights.new_zeros(0, x.shape[1], n) if drive is None else drive
+    constants = [getattr(c, name) for name in CONSTANTS]
+    trace, z, rates, over = _Sequence.apply(plan, x, drive, input_weights, recurrent_weights, out, *constants, c.v_reset, c.n_ref)  # pyright: ignore[reportGeneralTypeIssues]
+    read = None if readout_weights is None else trace[0] if plan.window is not None else trace
+    return Result(read, z if plan.spikes else None, rates, over)
