@@ -4,7 +4,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check bench notebooks docs env lock clean
+.PHONY: demo test check bench peers notebooks docs env lock clean
 
 demo: env
 	$(BIN)/neuromorph demo
@@ -26,6 +26,12 @@ docs: env
 
 bench: env
 	$(BIN)/python -m benchmarks.digits_seeds
+	$(BIN)/python -m benchmarks.kill_test
+	$(BIN)/python -m benchmarks.training_speed
+
+# the libraries that benchmarks compare with
+peers: env
+	$(UV) pip install --quiet --python $(BIN)/python --constraint requirements.lock --group peers
 
 env: .venv/.ready
 
@@ -42,7 +48,7 @@ $(UV):
 
 lock: $(UV)
 	$(UV) lock --upgrade
-	$(UV) export --quiet --no-header --no-annotate --format requirements-txt --no-emit-project --all-groups --output-file requirements.lock
+	$(UV) export --quiet --no-header --no-annotate --format requirements-txt --no-emit-project --all-groups --no-group peers --output-file requirements.lock
 
 clean:
 	rm -rf .venv .uv runs

@@ -48,22 +48,26 @@ def count(masks, counts):
 
 
 @compiled
-def count_edges(weights, every, ends):
-    """Add the edges of each source of weights [target, source] to ends [source + 1], one place on; `every`: zeros count too."""
+def count_edges(weights, delays, slots, every, ends):
+    """Add the edges of weights [target, source] to ends [source * slots + delay], by source and delay; `every`: zeros count too."""
     for i in range(weights.shape[0]):
         for j in range(weights.shape[1]):
             if every or weights[i, j] != 0:
-                ends[j + 1] += 1
+                ends[j * slots + delays[i, j]] += 1
 
 
 @compiled
-def fill_edges(weights, delays, width, every, first, free, place, weight, entry):
-    """Write the edges of weights [target, source] by source to place, weight and entry (index in weights), from free[first + source] on."""
+def fill_edges(weights, delays, slots, width, every, free, place, weight, entry):
+    """Write the edges of weights [target, source] by source and delay to place, weight and entry (their index in weights).
+
+    `free` [source * slots + delay - 1]: where the next edge goes.
+    """
     for i in range(weights.shape[0]):
         for j in range(weights.shape[1]):
             if every or weights[i, j] != 0:
-                e = free[first + j]
-                free[first + j] = e + 1
+                bucket = j * slots + delays[i, j] - 1
+                e = free[bucket]
+                free[bucket] = e + 1
                 place[e] = delays[i, j] * width + i
                 weight[e] = weights[i, j]
                 entry[e] = i * weights.shape[1] + j

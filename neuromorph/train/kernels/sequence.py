@@ -23,7 +23,10 @@ CONSTANTS = ("decay_v", "decay_u", "gain", "bias", "v_th", "decay_a", "kappa")
 """Constants that have a gradient, in the kernel's order."""
 
 DENSE_FROM = 0.35
-"""Share of live synapses from which dense rows are faster."""
+"""Share of live synapses from which dense products are faster."""
+
+ROWS_UP_TO = 2**20
+"""Bytes of dense rows that are delivered faster than live edges (they stay in the second cache)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,34 +103,37 @@ class _Run:
         """Synapses by source, and for each gradient edge its place in the input or recurrent matrix."""
         plan, n, n_in = self.plan, self.n, self.n_in
         width = -(-n // LANES) * LANES
-        parts = [(self.input_weights, plan.input_delays, 0), (self.recurrent_weights, plan.recurrent_delays, n_in)]
-        slots = max([1, *(int(delays.max()) for _, delays, _ in parts if delays.size)])
-        live, entry = self._edges(parts, width, every=False)
+        parts = [(self.input_weights, plan.input_delays), (self.recurrent_weights, plan.recurrent_delays)]
+        slots = max([1, *(int(delays.max()) for _, delays in parts if delays.size)])
+        live, entry = self._edges(parts, slots, width, every=False)
+        by_rows = slots == 1 and (n_in + n) * width * self.dtype.itemsize <= ROWS_UP_TO
         dense = slots == 1 and len(live[1]) > DENSE_FROM * n * (n + n_in)
-        rows = zeros((n_in + n if dense else 0, width), self.dtype)
-        none = np.zeros(0, np.int64)
-        gradient: tuple[np.ndarray, np.ndarray] = (none, none.astype(np.int32))
-        entries: list[np.ndarray] = []
-        if slots > 1:
-            every, entries_ = (live, entry) if plan.live_gradients else self._edges(parts, width, every=True)
-            gradient, entries = (every[0], every[1]), [entries_]
+        rows = zeros((n_in + n if by_rows or dense else 0, width), self.dtype)
+        if len(rows):
+            rows[:n_in, :n], rows[n_in:, :n] = self.input_weights.T, self.recurrent_weights.T
         packed = [np.zeros((0, n, synapses.ROWS), self.dtype)] * 2
         if dense:
-            for weights, _, first in parts:
-                rows[first : first + weights.shape[1], :n] = weights.T
-            packed = [synapses.pack_rows(np.ascontiguousarray(weights.T)) for weights, _, _ in reversed(parts)]
+            packed = [synapses.pack_rows(np.ascontiguousarray(weights.T)) for weights, _ in reversed(parts)]
+        none = np.zeros(0, np.int64)
+        gradient, entries = (none, none.astype(np.int32)), list[np.ndarray]()
+        if slots > 1 or (plan.live_gradients and not len(rows)):
+            every, found = (live, entry) if plan.live_gradients else self._edges(parts, slots, width, every=True)
+            gradient, entries = (every[0], every[1]), [found]
         s = synapses.Synapses(n_in, n, width, slots, dense, *live, rows, packed[0], packed[1], *gradient)
         return s, entries
 
-    def _edges(self, parts: list[Any], width: int, *, every: bool) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-        ends = np.zeros(self.n_in + self.n + 1, np.int64)
-        for weights, _, first in parts:
-            packing.count_edges(weights, every, ends[first:])
+    def _edges(
+        self, parts: list[tuple[np.ndarray, np.ndarray]], slots: int, width: int, *, every: bool
+    ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        ends = np.zeros((self.n_in + self.n) * slots + 1, np.int64)
+        cuts = (0, self.n_in * slots)
+        for (weights, delays), first in zip(parts, cuts):
+            packing.count_edges(weights, delays, slots, every, ends[first:])
         ptr = np.cumsum(ends)
         place, weight, entry = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], self.dtype), np.empty(ptr[-1], np.int64)
         free = ptr[:-1].copy()
-        for weights, delays, first in parts:
-            packing.fill_edges(weights, delays, width, every, first, free, place, weight, entry)
+        for (weights, delays), first in zip(parts, cuts):
+            packing.fill_edges(weights, delays, slots, width, every, free[first:], place, weight, entry)
         return (ptr, place, weight), entry
 
     def _read(self) -> tuple[leaky.Leaky, np.ndarray]:
@@ -216,7 +222,7 @@ class _Run:
             most = max(len(s.packed) * synapses.ROWS, len(s.packed_inputs) * synapses.ROWS, s.inputs, s.width)
             lanes = zeros((most, LANES), self.dtype)
             currents = zeros(((s.slots + 1) * s.width, LANES), self.dtype)
-            turned = zeros((LANES, (s.slots + 1) * s.width), self.dtype)
+            turned = zeros((0 if self.plan.live_gradients and not by_rows else LANES, (s.slots + 1) * s.width), self.dtype)
             read = zeros((1 if r.mean else self.steps + r.slots, r.n, LANES), self.dtype)
             states = [zeros((n, LANES), self.dtype) for n in (self.n, self.n, self.n if self.form.current else 0)]
 
@@ -242,7 +248,7 @@ class _Run:
             if self.plan.live_gradients:
                 return {name: np.where(w != 0, g, 0) for (name, g), w in zip(found.items(), (self.input_weights, self.recurrent_weights))}
             return {name: np.ascontiguousarray(g) for name, g in found.items()}
-        cut = self.synapses.gradient_ptr[n_in]
+        cut = self.synapses.gradient_ptr[n_in * self.synapses.slots]
         dense = [np.zeros_like(self.input_weights), np.zeros_like(self.recurrent_weights)]
         for matrix, part in zip(dense, (slice(None, cut), slice(cut, None))):
             matrix.reshape(-1)[self.entries[0][part]] = edges[part]

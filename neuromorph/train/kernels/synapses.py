@@ -33,9 +33,10 @@ ROWS = 8 if BLOCK == 16 else 6
 class Synapses(NamedTuple):
     """All synapses onto the `width` (neurons, rounded up to lanes) places of a layer.
 
-    Edges e of source j are ptr[j] .. ptr[j + 1]; `place[e]` = delay * width + target. `slots`: largest delay.
-    `dense`: use `rows` [sources, width] and `packed` (recurrent part, see `pack_rows`), every delay is one step.
-    `gradient_ptr`, `gradient_place`: the synapses whose gradient is wanted; empty: that of every entry of `rows`.
+    Edges lie by source j and delay d: they are ptr[j * slots + d - 1] .. ptr[j * slots + d]; `place[e]` = d * width + target.
+    `slots`: largest delay. Where all delays are one step there may be `rows` [sources, width], which are then delivered in place
+    of the edges. `dense`: go back through `packed` and `packed_inputs` (see `pack_rows`) in place of the edges.
+    `gradient_ptr`, `gradient_place`: the edges whose gradient is wanted; empty: that of every entry of the rows.
     """
 
     inputs: int
@@ -89,24 +90,26 @@ def deliver(t, s, e, ring, drive):
 
     `ring` [LANES, slots * width]: what is still on its way.
     """
-    if s.dense:
+    if len(s.rows):
         _row_sums(s, e, ring)
         turn(ring, 0, s.width, LANES, s.width, drive, 0, LANES)
         return
     size = s.slots * s.width
-    base = (t % s.slots) * s.width
+    now = t % s.slots
+    ahead = now * s.width
     for lane in range(LANES):
-        row = lane * size
+        row = lane * size + ahead
         for k in range(e.number[lane]):
-            j = e.source[lane, k]
-            for q in range(s.ptr[j], s.ptr[j + 1]):
-                p = base + np.int64(at(s.place, q))
-                if p >= size:
-                    p -= size
-                add_at(ring, row + p, at(s.weight, q))
+            first = np.int64(e.source[lane, k]) * s.slots
+            cut = s.ptr[first + s.slots - 1 - now]
+            for q in range(s.ptr[first], cut):
+                add_at(ring, row + np.int64(at(s.place, q)), at(s.weight, q))
+            for q in range(cut, s.ptr[first + s.slots]):
+                add_at(ring, row - size + np.int64(at(s.place, q)), at(s.weight, q))
     slot = ((t + 1) % s.slots) * s.width
     turn(ring, slot, size, LANES, s.width, drive, 0, LANES)
-    ring[:, slot : slot + s.width] = 0
+    for lane in range(LANES):
+        ring[lane, slot : slot + s.width] = 0
 
 
 @compiled
@@ -130,53 +133,87 @@ def _row_sums(s, e, sums):
 
 
 @inlined
-def pull(s, j, base, size, currents):
-    """Lanes of sum over the synapses of source j of weight * currents[target, time of arrival], backwards."""
-    a = zeros(load(currents, 0))
-    b = a
-    first, last = s.ptr[j], s.ptr[j + 1]
+def _pull(s, first, last, shift, currents, start):
+    a, b = start, zeros(start)
     for q in range(first, last - 1, 2):
-        p = base + np.int64(at(s.place, q))
-        if p >= size:
-            p -= size
-        a = multiply_add(at(s.weight, q), load(currents, p), a)
-        p = base + np.int64(at(s.place, q + 1))
-        if p >= size:
-            p -= size
-        b = multiply_add(at(s.weight, q + 1), load(currents, p), b)
+        a = multiply_add(at(s.weight, q), load(currents, shift + np.int64(at(s.place, q))), a)
+        b = multiply_add(at(s.weight, q + 1), load(currents, shift + np.int64(at(s.place, q + 1))), b)
     if (last - first) & 1:
-        p = base + np.int64(at(s.place, last - 1))
-        if p >= size:
-            p -= size
-        a = multiply_add(at(s.weight, last - 1), load(currents, p), a)
+        a = multiply_add(at(s.weight, last - 1), load(currents, shift + np.int64(at(s.place, last - 1))), a)
     return a + b
 
 
+@inlined
+def pull(t, s, j, currents, start):
+    """`start` and, in lanes, the sum over the synapses of source j of weight * currents where a spike of step t arrives.
+
+    `currents` [(slots + 1) * width, LANES]: slots by step.
+    """
+    now = t % (s.slots + 1)
+    first = j * s.slots
+    cut = s.ptr[first + s.slots - now]
+    ahead = now * s.width
+    start = _pull(s, s.ptr[first], cut, ahead, currents, start)
+    if now == 0:
+        return start
+    return _pull(s, cut, s.ptr[first + s.slots], ahead - (s.slots + 1) * s.width, currents, start)
+
+
 @compiled
-def weight_gradient(t, s, x, z, e, currents, slots, gradient):
-    """Add the currents that the spikes of step t met when they arrived; `currents` [LANES, slots * width], slots by step."""
+def weight_gradient(t, s, x, z, e, currents, turned, gradient):
+    """Add the currents that the spikes of step t met when they arrived, slots by step.
+
+    `currents` [(slots + 1) * width, LANES], and `turned` [LANES, (slots + 1) * width], which only many synapses need.
+    """
     if len(s.gradient_ptr) == 0:
-        _row_gradient(s, x, 0, s.inputs, currents, ((t + 1) % slots) * s.width, slots * s.width, gradient)
-        _row_gradient(s, z, s.inputs, s.neurons, currents, ((t + 1) % slots) * s.width, slots * s.width, gradient)
-        return
-    find_events(x, z, s.inputs, s.neurons, e)
-    size = slots * s.width
-    base = (t % slots) * s.width
-    for lane in range(LANES):
-        row = lane * size
-        for k in range(e.number[lane]):
-            j = e.source[lane, k]
-            for q in range(s.gradient_ptr[j], s.gradient_ptr[j + 1]):
-                p = base + np.int64(at(s.gradient_place, q))
-                if p >= size:
-                    p -= size
-                add_at(gradient, q, at(currents, row + p))
+        _row_gradient(s, x, 0, s.inputs, turned, ((t + 1) % 2) * s.width, gradient)
+        _row_gradient(s, z, s.inputs, s.neurons, turned, ((t + 1) % 2) * s.width, gradient)
+    elif len(turned):
+        _every_gradient(t, s, x, z, e, turned, gradient)
+    else:
+        _live_gradient(t, s, x, 0, s.inputs, currents, gradient)
+        _live_gradient(t, s, z, s.inputs, s.neurons, currents, gradient)
 
 
 @compiled
-def _row_gradient(s, spikes, first, count, currents, slot, size, gradient):
+def _every_gradient(t, s, x, z, e, turned, gradient):
+    find_events(x, z, s.inputs, s.neurons, e)
+    size = (s.slots + 1) * s.width
+    now = t % (s.slots + 1)
+    for lane in range(LANES):
+        row = lane * size + now * s.width
+        for k in range(e.number[lane]):
+            first = np.int64(e.source[lane, k]) * s.slots
+            cut = s.gradient_ptr[first + s.slots - now]
+            for q in range(s.gradient_ptr[first], cut):
+                add_at(gradient, q, at(turned, row + np.int64(at(s.gradient_place, q))))
+            for q in range(cut, s.gradient_ptr[first + s.slots]):
+                add_at(gradient, q, at(turned, row - size + np.int64(at(s.gradient_place, q))))
+
+
+@compiled
+def _live_gradient(t, s, spikes, before, number, currents, gradient):
+    now = t % (s.slots + 1)
+    ahead = now * s.width
+    for j in range(number):
+        m = spikes[j]
+        first = (before + j) * s.slots
+        cut = s.gradient_ptr[first + s.slots - now]
+        while m:
+            lane = lowest(m)
+            m &= m - np.uint32(1)
+            for q in range(s.gradient_ptr[first], cut):
+                add_at(gradient, q, at(currents, (ahead + np.int64(at(s.gradient_place, q))) * LANES + lane))
+            behind = ahead - (s.slots + 1) * s.width
+            for q in range(cut, s.gradient_ptr[first + s.slots]):
+                add_at(gradient, q, at(currents, (behind + np.int64(at(s.gradient_place, q))) * LANES + lane))
+
+
+@compiled
+def _row_gradient(s, spikes, first, number, currents, slot, gradient):
     n = s.width // LANES
-    for j in range(count):
+    size = (s.slots + 1) * s.width
+    for j in range(number):
         m = spikes[j]
         row = (first + j) * n
         while m:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuromorph.train.kernels.lanes import LANES, compiled, greater, inlined, keep, load, multiply_add, splat, store, turn, where
+from neuromorph.train.kernels.lanes import LANES, compiled, greater, inlined, keep, load, multiply_add, splat, store, turn, where, zeros
 from neuromorph.train.kernels.leaky import integrate, integrate_back, read, readout_gradient, spike_gradient
 from neuromorph.train.kernels.neuron import adjoint, advance, blocked, overshoot
 from neuromorph.train.kernels.synapses import deliver, find_events, product, pull, weight_gradient
@@ -152,7 +152,7 @@ def backward(k, c, f, s, r, e, state, ring, sums, kept, lanes, currents, turned,
     """Fill the outgoing part of `g` for the tile k after `forward`.
 
     Working memory: `kept` = V, A, U of `_restore`; `back`: adjoint of v, a, u; `currents` [(slots + 1) width, LANES] and `turned`
-    [LANES, (slots + 1) width]: gradient of the input current of this and later steps; `lanes` [most, LANES].
+    [LANES or 0, (slots + 1) width]: gradient of the input current of this and later steps; `lanes` [most, LANES].
     """
     V, A, U = kept
     back.v[:] = 0
@@ -169,7 +169,7 @@ def backward(k, c, f, s, r, e, state, ring, sums, kept, lanes, currents, turned,
         first, last = chunk * k.chunk, min(k.steps, (chunk + 1) * k.chunk)
         _restore(first, last, chunk, k, c, f, s, e, state, ring, sums, V, A, U)
         for t in range(last - 1, first - 1, -1):
-            weight_gradient(t, s, k.x[t], k.z[t], e, turned, slots, g.synapses)
+            weight_gradient(t, s, k.x[t], k.z[t], e, currents, turned, g.synapses)
             if r.n:
                 readout_gradient(t, k.z[t], s.neurons, r, read_currents, g.readout)
             if len(g.x):
@@ -186,7 +186,7 @@ def backward(k, c, f, s, r, e, state, ring, sums, kept, lanes, currents, turned,
                 if s.dense:
                     dz = dz + load(lanes, j)
                 else:
-                    dz = dz + pull(s, s.inputs + j, (t % slots) * s.width, size, currents)
+                    dz = pull(t, s, s.inputs + j, currents, dz)
                 dz = spike_gradient(t, j, r, read_currents, dz)
                 if len(g.spikes):
                     dz = dz + load(state.drive, j)
@@ -199,20 +199,22 @@ def backward(k, c, f, s, r, e, state, ring, sums, kept, lanes, currents, turned,
                     fired = k.z[t - 1, j] if t > 0 else np.uint32(0)
                     _constant_gradients(j, s.neurons, fired, row, c, f, V, A, U, back, gth, g.constants)
             slot = (t % slots) * s.width
-            turn(currents, slot * LANES, LANES, s.width, LANES, turned, slot, size)
+            if len(turned):
+                turn(currents, slot * LANES, LANES, s.width, LANES, turned, slot, size)
             if len(g.drive) and t > 0:
-                copy(turned[: k.n, slot : slot + s.neurons], g.drive[t - 1, k.first : k.first + k.n])
+                for j in range(s.neurons):
+                    for lane in range(k.n):
+                        g.drive[t - 1, k.first + lane, j] = currents[slot + j, lane]
 
 
 @compiled
 def _input_gradient(t, k, s, currents, lanes, sums, gradient):
     """Row t of the gradient of the inputs, from the currents where their spikes arrive."""
-    slots = s.slots + 1
     if s.dense:
-        product(s.packed_inputs, currents, ((t + 1) % slots) * s.width, lanes)
+        product(s.packed_inputs, currents, ((t + 1) % 2) * s.width, lanes)
     else:
         for i in range(s.inputs):
-            store(lanes, i, pull(s, i, (t % slots) * s.width, slots * s.width, currents))
+            store(lanes, i, pull(t, s, i, currents, zeros(load(currents, 0))))
     for i in range(s.inputs):
         for lane in range(k.n):
             gradient[t, k.first + lane, i] = lanes[i, lane]
