@@ -10,7 +10,7 @@ from neuromorph.backends.base import Inputs, Progress, backend
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import ALIF, LIF, Input
+from neuromorph.graph.populations import ALIF, LIF
 from neuromorph.recording import Recording
 
 ROUNDING = 1e-9
@@ -82,7 +82,7 @@ def validate(graph: Graph, inputs: Inputs, simulator: str, *, progress: Progress
     Raises:
         BackendError: the backend is missing or cannot run the graph.
     """
-    names = [p.name for p in graph.populations if not isinstance(p, Input)]
+    names = [p.name for p in graph.neurons]
     oracle = ReferenceBackend().run(graph, inputs, states=names)
     return compare(graph, backend(simulator).run(graph, inputs, states=names, progress=progress), oracle)
 

@@ -72,7 +72,7 @@ def count(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: Record
         )
     spikes = _all_spikes(graph, inputs, recording)
     n_samples, n_steps = recording.n_samples, recording.n_steps
-    neurons: list[Neurons] = [p for p in graph.populations if not isinstance(p, Input)]
+    neurons = graph.neurons
     fan_out = {name: graph.fan_out(name) for name in spikes}
     return Counts(
         graph_digest=recording.graph_digest,

@@ -14,7 +14,6 @@ from neuromorph.energy_memory import price_with_memory
 from neuromorph.energy_terms import Events, Interval, Term, price
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import Input
 from neuromorph.hardware import HardwareProfile, Quantity
 from neuromorph.hardware_schema import UPDATE_ACCOUNTS
 from neuromorph.quantize import unsupported
@@ -131,7 +130,7 @@ def fewest_cores(graph: Graph, profile: HardwareProfile) -> int | None:
 
 
 def _compartments(graph: Graph, profile: HardwareProfile) -> int:
-    return sum(p.n * profile.compartments.get(type(p).__name__, 1) for p in graph.populations if not isinstance(p, Input))
+    return sum(p.n * profile.compartments.get(type(p).__name__, 1) for p in graph.neurons)
 
 
 def _limit(profile: HardwareProfile, name: str) -> int | None:

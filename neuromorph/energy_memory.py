@@ -13,7 +13,7 @@ import numpy as np
 from neuromorph.counts import Counts
 from neuromorph.energy_terms import Term, refuse_without
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import ALIF, LIF, Input, Neurons
+from neuromorph.graph.populations import ALIF, LIF, Neurons
 from neuromorph.hardware import HardwareProfile, Quantity
 
 ACCESS = 8  # bytes
@@ -32,7 +32,7 @@ def price_with_memory(counts: Counts, graph: Graph, profile: HardwareProfile) ->
     mean = counts.per_inference()
     synops = sum(mean["synops"].values())
     lookups = sum(mean["spikes"][p.source] for p in graph.projections)
-    neurons: list[Neurons] = [p for p in graph.populations if not isinstance(p, Input)]
+    neurons = graph.neurons
     states = sum(_states(p) for p in neurons) * counts.n_steps
     comparisons = sum(p.n * (1 + isinstance(p, ALIF)) for p in neurons if isinstance(p, LIF)) * counts.n_steps
     updates = sum(mean["updates"].values())

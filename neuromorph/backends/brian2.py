@@ -129,7 +129,7 @@ class _Replicas:
         self.clock = b2.Clock(dt=self.dt)
         self.groups = {p.name: self._generator(p) if isinstance(p, Input) else self._neurons(p) for p in graph.populations}
         self.synapses = [self._synapses(p) for p in graph.projections]
-        neurons: list[Neurons] = [p for p in graph.populations if not isinstance(p, Input)]
+        neurons = graph.neurons
         self.monitors = {p.name: b2.SpikeMonitor(self.groups[p.name]) for p in neurons if not isinstance(p, LI)}
         self.traces = {
             p.name: b2.StateMonitor(self.groups[p.name], _traced(p), record=True, clock=self.clock, when="end")

@@ -7,7 +7,7 @@ import numpy as np
 
 from neuromorph.backends.base import Capabilities, Inputs, Progress, enforce, prepare
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons
+from neuromorph.graph.populations import ALIF, LI, LIF, Neurons
 from neuromorph.graph.projections import Projection
 from neuromorph.recording import Recording, join
 from neuromorph.spikes import Spikes
@@ -157,7 +157,7 @@ class _Chunk:
         self.inputs = {name: spikes.to_dense() for name, spikes in inputs.items()}
         self.n_steps, self.n_samples = next(iter(self.inputs.values())).shape[:2]
         self.integer = graph.precision == "integer"
-        self.neurons: list[Neurons] = [p for p in graph.populations if not isinstance(p, Input)]
+        self.neurons = graph.neurons
         self.states = {p.name: self._zero(p) for p in self.neurons}
         self.synapses = {p.name: SynapticInput(p, graph.population(p.target).n, self.n_samples) for p in graph.projections}
         dtype = np.int64 if self.integer else np.float64

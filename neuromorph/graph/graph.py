@@ -10,7 +10,7 @@ import numpy as np
 
 from neuromorph.errors import GraphError
 from neuromorph.graph import validate
-from neuromorph.graph.populations import LI, Input, Population, parameters
+from neuromorph.graph.populations import LI, Input, Neurons, Population, parameters
 from neuromorph.graph.projections import Projection
 
 
@@ -63,9 +63,14 @@ class Graph:
         return tuple(p for p in self.populations if isinstance(p, LI))
 
     @property
+    def neurons(self) -> tuple[Neurons, ...]:
+        """The populations that compute: readouts included, inputs not."""
+        return tuple(p for p in self.populations if not isinstance(p, Input))
+
+    @property
     def n_neurons(self) -> int:
         """Neurons, readouts included, inputs not."""
-        return sum(p.n for p in self.populations if not isinstance(p, Input))
+        return sum(p.n for p in self.neurons)
 
     @property
     def n_synapses(self) -> int:

@@ -10,7 +10,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
 from neuromorph.errors import NeuromorphError
-from neuromorph.graph import LI, Graph, Input, Projection
+from neuromorph.graph import LI, Graph, Projection
 from neuromorph.recording import Recording
 from neuromorph.report.style import BLUE, COLOURS, INK, MUTED, SMALL, VERMILLION, label, legend, new_axis, plain
 from neuromorph.spikes import Spikes
@@ -70,7 +70,7 @@ def connectivity(graph: Graph, ax: Axes | None = None) -> Axes:
     """
     ax = new_axis(ax, height=360.0)
     rows = {p.name: p.n for p in graph.populations if not isinstance(p, LI)}
-    columns = {p.name: p.n for p in graph.populations if not isinstance(p, Input)}
+    columns = {p.name: p.n for p in graph.neurons}
     top, left = _offsets(rows), _offsets(columns)
     size = sum(rows.values()), sum(columns.values())
     cells = min(size[0], MAX_CELLS), min(size[1], MAX_CELLS)

@@ -217,6 +217,28 @@ def test_networks_equal_the_loop(options: dict[str, Any], analog: bool) -> None:
         assert torch.allclose(a, b, rtol=0, atol=1e-12 * max(float(b.detach().abs().max()), 1e-9))
 
 
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), slots=st.integers(1, 4), density=st.sampled_from([0.1, 0.6]), window=st.sampled_from([None, 3]))
+def test_live_edges_equal_their_matrix(seed: int, slots: int, density: float, window: int | None) -> None:
+    """The same layer given as edges alone, in any order."""
+    k = layer(seed, steps=15, batch=35, n_in=5, n=20, n_out=3, density=density, slots=slots, window=window, live_gradients=True)
+    expected, wanted = gradients(kernel, k, 0)
+    rng, ends, edges, delays = np.random.default_rng(seed), list[tuple[np.ndarray, np.ndarray]](), list[Tensor](), list[np.ndarray]()
+    for w, d in zip(k.weights, (k.plan.input_delays, k.plan.recurrent_delays)):
+        target, source = rng.permutation(np.argwhere(w.numpy() != 0)).T
+        ends.append((source, target))
+        edges.append(w[target, source])
+        delays.append(d[target, source])
+    plan = replace(k.plan, ends=(ends[0], ends[1]), input_delays=delays[0], recurrent_delays=delays[1])
+    found, got = gradients(kernel, replace(k, plan=plan, weights=(edges[0], edges[1], k.weights[2])), 0)
+    assert expected.readout is not None
+    assert found.readout is not None
+    assert torch.allclose(expected.readout, found.readout, rtol=0, atol=1e-12)
+    for name, (source, target) in zip(("input", "recurrent"), ends):
+        assert torch.allclose(wanted[name][target, source], got[name], rtol=0, atol=1e-12 * max(1.0, float(wanted[name].abs().max())))
+    assert torch.allclose(wanted["decay_v"], got["decay_v"], rtol=0, atol=1e-12 * max(1.0, float(wanted["decay_v"].abs().max())))
+
+
 def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     k = layer(3, steps=50, batch=130, n_in=7, n=23, n_out=3, slots=3)
     found = []

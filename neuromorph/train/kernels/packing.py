@@ -1,4 +1,4 @@
-"""Between PyTorch's dense arrays and what the kernel runs on: lane masks of spikes, live edges of weights."""
+"""Between dense arrays of spikes and lane masks."""
 
 import numpy as np
 
@@ -45,29 +45,3 @@ def count(masks, counts):
         for t in range(masks.shape[1]):
             for i in range(masks.shape[2]):
                 counts[i] += ones(masks[tile, t, i])
-
-
-@compiled
-def count_edges(weights, delays, slots, every, ends):
-    """Add the edges of weights [target, source] to ends [source * slots + delay], by source and delay; `every`: zeros count too."""
-    for i in range(weights.shape[0]):
-        for j in range(weights.shape[1]):
-            if every or weights[i, j] != 0:
-                ends[j * slots + delays[i, j]] += 1
-
-
-@compiled
-def fill_edges(weights, delays, slots, width, every, free, place, weight, entry):
-    """Write the edges of weights [target, source] by source and delay to place, weight and entry (their index in weights).
-
-    `free` [source * slots + delay - 1]: where the next edge goes.
-    """
-    for i in range(weights.shape[0]):
-        for j in range(weights.shape[1]):
-            if every or weights[i, j] != 0:
-                bucket = j * slots + delays[i, j] - 1
-                e = free[bucket]
-                free[bucket] = e + 1
-                place[e] = delays[i, j] * width + i
-                weight[e] = weights[i, j]
-                entry[e] = i * weights.shape[1] + j

@@ -18,6 +18,7 @@ from torch import Tensor
 from neuromorph.train.kernels import leaky, neuron, packing, synapses, tile
 from neuromorph.train.kernels.buffers import scratch, zeros
 from neuromorph.train.kernels.lanes import LANES
+from neuromorph.train.kernels.matrices import Edges, Matrix, Projection, by_source
 
 CONSTANTS = ("decay_v", "decay_u", "gain", "bias", "v_th", "decay_a", "kappa")
 """Constants that have a gradient, in the kernel's order."""
@@ -33,9 +34,10 @@ ROWS_UP_TO = 2**20
 class Plan:
     """What does not change between batches: the form of the step, delays and readout, and what is wanted.
 
-    `delays`: of input and recurrent synapses, int [n, n_in] and [n, n]. `readout`: constants [n_out] of its integrators with
-    `readout_delays` [n_out, n], or None. `window`: last steps over which the readout is averaged; None: every step.
-    `spikes`: whether z is wanted. `live_gradients`: weights of exactly zero get no gradient.
+    `input_delays`, `recurrent_delays`: int [steps], in the shape of the weights: matrices [n, n_in] and [n, n], or one a live edge;
+    then `ends` are their (source, target) [k] each. `readout`: constants [n_out] of its integrators with `readout_delays`
+    [n_out, n], or None. `window`: last steps over which the readout is averaged; None: every step.
+    `spikes`: whether z is wanted. `live_gradients`: weights of exactly zero get no gradient (edges never do).
     """
 
     subtract: bool
@@ -44,6 +46,7 @@ class Plan:
     psi: tuple[float, ...]
     input_delays: np.ndarray
     recurrent_delays: np.ndarray
+    ends: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     readout: dict[str, np.ndarray] | None = None
     readout_delays: np.ndarray | None = None
     window: int | None = None
@@ -79,19 +82,20 @@ class _Run:
         self, plan: Plan, x: np.ndarray, drive: np.ndarray, weights: list[np.ndarray], constants: dict[str, np.ndarray], *, current: bool
     ) -> None:
         self.plan, self.drive = plan, drive
-        self.input_weights, self.recurrent_weights, self.readout_weights = weights
-        self.dtype = self.recurrent_weights.dtype
+        self.readout_weights = weights[2]
+        self.dtype = weights[1].dtype
         masks = packing.pack(x)
         if masks is None:
             raise ValueError("input spikes other than 0 and 1")
         self.steps, self.batch, self.n_in = x.shape
-        self.n = len(self.recurrent_weights)
+        self.n = len(constants["v_th"])
         self.x, self.n_tiles = masks, len(masks)
         self.z = scratch((self.n_tiles, self.steps, self.n), np.uint32)
         self.constants = neuron.Neurons(**{name: constants[name] for name in neuron.Neurons._fields})
         psi = np.array(plan.psi, self.dtype)
         current = current or bool(constants["decay_u"].any())
         self.form = neuron.Form(plan.subtract, plan.by_threshold, current, plan.overshoot, plan.surrogate, psi)
+        self.parts = self._projections(weights)
         self.synapses, self.entries = self._wire()
         self.leaky, self.bias = self._read()
         self.chunk = max(1, round(math.sqrt(self.steps * (1 + 0.5 * (self.synapses.slots > 1)))))
@@ -99,42 +103,41 @@ class _Run:
         u = self.n if current else 0
         self.kept = [[scratch((chunks, n, LANES), self.dtype) for n in (self.n, self.n, u)] for _ in range(self.n_tiles)]
 
-    def _wire(self) -> tuple[synapses.Synapses, list[np.ndarray]]:
-        """Synapses by source, and for each gradient edge its place in the input or recurrent matrix."""
-        plan, n, n_in = self.plan, self.n, self.n_in
+    def _projections(self, weights: list[np.ndarray]) -> list[Projection]:
+        """Input and recurrent synapses."""
+        plan = self.plan
+        delays = (plan.input_delays, plan.recurrent_delays)
+        if plan.ends is None:
+            return [Matrix(w, d) for w, d in zip(weights, delays)]
+        sizes = (self.n_in, self.n)
+        return [Edges(n, source, target, w, d) for n, (source, target), w, d in zip(sizes, plan.ends, weights, delays)]
+
+    def _wire(self) -> tuple[synapses.Synapses, np.ndarray]:
+        """Synapses by source, and the place of each edge with a gradient in the weights it came from."""
+        n, n_in, sparse = self.n, self.n_in, self.plan.ends is not None
         width = -(-n // LANES) * LANES
-        parts = [(self.input_weights, plan.input_delays), (self.recurrent_weights, plan.recurrent_delays)]
-        slots = max([1, *(int(delays.max()) for _, delays in parts if delays.size)])
-        live, entry = self._edges(parts, slots, width, every=False)
-        by_rows = slots == 1 and (n_in + n) * width * self.dtype.itemsize <= ROWS_UP_TO
-        dense = slots == 1 and len(live[1]) > DENSE_FROM * n * (n + n_in)
+        slots = max([1, *(int(part.delays.max()) for part in self.parts if part.delays.size)])
+        *live, entries = by_source(self.parts, slots, width, self.dtype, every=False)
+        dense = not sparse and slots == 1 and len(live[1]) > DENSE_FROM * n * (n + n_in)
+        by_rows = not sparse and slots == 1 and (n_in + n) * width * self.dtype.itemsize <= ROWS_UP_TO
+        matrices = [part.weights for part in self.parts]
         rows = zeros((n_in + n if by_rows or dense else 0, width), self.dtype)
         if len(rows):
-            rows[:n_in, :n], rows[n_in:, :n] = self.input_weights.T, self.recurrent_weights.T
+            rows[:n_in, :n], rows[n_in:, :n] = (w.T for w in matrices)
         packed = [np.zeros((0, n, synapses.ROWS), self.dtype)] * 2
         if dense:
-            packed = [synapses.pack_rows(np.ascontiguousarray(weights.T)) for weights, _ in reversed(parts)]
-        none = np.zeros(0, np.int64)
-        gradient, entries = (none, none.astype(np.int32)), list[np.ndarray]()
-        if slots > 1 or (plan.live_gradients and not len(rows)):
-            every, found = (live, entry) if plan.live_gradients else self._edges(parts, slots, width, every=True)
-            gradient, entries = (every[0], every[1]), [found]
-        s = synapses.Synapses(n_in, n, width, slots, dense, *live, rows, packed[0], packed[1], *gradient)
+            packed = [synapses.pack_rows(np.ascontiguousarray(w.T)) for w in reversed(matrices)]
+        gradient = [np.zeros(0, np.int64), np.zeros(0, np.int32)]
+        if self._live() and not dense:
+            gradient = live[:2]
+        elif slots > 1:
+            *every, entries = by_source(self.parts, slots, width, self.dtype, every=True)
+            gradient = every[:2]
+        s = synapses.Synapses(n_in, n, width, slots, dense, *live, rows, packed[0], packed[1], *gradient)  # pyright: ignore[reportCallIssue]
         return s, entries
 
-    def _edges(
-        self, parts: list[tuple[np.ndarray, np.ndarray]], slots: int, width: int, *, every: bool
-    ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-        ends = np.zeros((self.n_in + self.n) * slots + 1, np.int64)
-        cuts = (0, self.n_in * slots)
-        for (weights, delays), first in zip(parts, cuts):
-            packing.count_edges(weights, delays, slots, every, ends[first:])
-        ptr = np.cumsum(ends)
-        place, weight, entry = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], self.dtype), np.empty(ptr[-1], np.int64)
-        free = ptr[:-1].copy()
-        for (weights, delays), first in zip(parts, cuts):
-            packing.fill_edges(weights, delays, slots, width, every, free[first:], place, weight, entry)
-        return (ptr, place, weight), entry
+    def _live(self) -> bool:
+        return self.plan.live_gradients or self.plan.ends is not None
 
     def _read(self) -> tuple[leaky.Leaky, np.ndarray]:
         """The readout, and what its bias adds to the mean."""
@@ -222,7 +225,7 @@ class _Run:
             most = max(len(s.packed) * synapses.ROWS, len(s.packed_inputs) * synapses.ROWS, s.inputs, s.width)
             lanes = zeros((most, LANES), self.dtype)
             currents = zeros(((s.slots + 1) * s.width, LANES), self.dtype)
-            turned = zeros((0 if self.plan.live_gradients and not by_rows else LANES, (s.slots + 1) * s.width), self.dtype)
+            turned = zeros((0 if self._live() and not by_rows else LANES, (s.slots + 1) * s.width), self.dtype)
             read = zeros((1 if r.mean else self.steps + r.slots, r.n, LANES), self.dtype)
             states = [zeros((n, LANES), self.dtype) for n in (self.n, self.n, self.n if self.form.current else 0)]
 
@@ -241,18 +244,14 @@ class _Run:
         return {**weights, "readout": readout.sum(0).T, "x": x, "drive": drive, "constants": summed}
 
     def _gradients(self, edges: np.ndarray) -> dict[str, np.ndarray | None]:
-        """Gradients of the input and recurrent matrices [target, source]."""
+        """Gradients of the input and recurrent weights."""
         n_in = self.n_in
         if len(self.synapses.gradient_ptr) == 0:
             found = {"input": edges[:n_in, : self.n].T, "recurrent": edges[n_in:, : self.n].T}
-            if self.plan.live_gradients:
-                return {name: np.where(w != 0, g, 0) for (name, g), w in zip(found.items(), (self.input_weights, self.recurrent_weights))}
-            return {name: np.ascontiguousarray(g) for name, g in found.items()}
+            return {name: np.where(p.weights != 0, g, 0) if self._live() else g for (name, g), p in zip(found.items(), self.parts)}
         cut = self.synapses.gradient_ptr[n_in * self.synapses.slots]
-        dense = [np.zeros_like(self.input_weights), np.zeros_like(self.recurrent_weights)]
-        for matrix, part in zip(dense, (slice(None, cut), slice(cut, None))):
-            matrix.reshape(-1)[self.entries[0][part]] = edges[part]
-        return {"input": dense[0], "recurrent": dense[1]}
+        parts = (slice(None, cut), slice(cut, None))
+        return {name: p.gradient(self.entries[k], edges[k]) for name, p, k in zip(("input", "recurrent"), self.parts, parts)}
 
 
 class _Sequence(torch.autograd.Function):
@@ -309,12 +308,13 @@ def run(
 
     Args:
         x: spikes [steps, batch, n_in], zeros and ones of any type. drive: further input [steps, batch, n], which arrives one step later.
-        input_weights, recurrent_weights, readout_weights: [n, n_in], [n, n], [n_out, n]. c: `neurons.StepConstants`.
+        input_weights, recurrent_weights: [n, n_in], [n, n], or live edges [k] each (see `Plan.ends`); readout_weights [n_out, n].
+        c: `neurons.StepConstants`.
 
     Raises:
         ValueError: x holds other values than 0 and 1.
     """
-    n = len(recurrent_weights)
+    n = len(c.v_th)
     nothing = recurrent_weights.new_zeros(0, n)
     out = nothing if readout_weights is None else readout_weights
     drive = recurrent_weights.new_zeros(0, x.shape[1], n) if drive is None else drive
