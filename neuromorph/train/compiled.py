@@ -1,6 +1,7 @@
-"""LSNN layers on the compiled kernel: from modules to what `kernels.sequence` runs."""
+"""LSNN layers on compiled kernels: from modules to what `kernels.sequence` runs on CPUs and `kernels.triton_lsnn` on GPUs."""
 
 import math
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -15,10 +16,15 @@ from neuromorph.train.surrogate import Bellec, MultiGaussian, NorseSurrogate, Sp
 DTYPES = (torch.float32, torch.float64)
 
 
+WIDEST = 1024
+"""Neurons of a layer whose state fits the registers of a GPU's multiprocessor."""
+
+
 def can_run(layer: LSNNRecurrent) -> bool:
-    """Whether the kernel knows this layer: on the CPU, in a number type and with a surrogate that it has."""
+    """Whether a kernel knows this layer: on the CPU or a GPU (up to `WIDEST` neurons), in a number type and with a surrogate it has."""
     weights = layer.recurrent_weights
-    return weights.device.type == "cpu" and weights.dtype in DTYPES and _surrogate(layer.p.surrogate) is not None
+    here = weights.device.type == "cpu" or (weights.device.type == "cuda" and len(weights) <= WIDEST and find_spec("triton") is not None)
+    return here and weights.dtype in DTYPES and _surrogate(layer.p.surrogate) is not None
 
 
 def run_layer(
@@ -36,6 +42,9 @@ def run_layer(
 
     x: spikes of any type, or numbers (analog input), which are weighted outside of the kernel.
     """
+    if layer.recurrent_weights.device.type == "cuda":
+        options = {"window": window, "spikes": spikes, "overshoot": overshoot, "live_gradients": live_gradients}
+        return run_on_gpu(layer, x, readout=readout, readout_delays=readout_delays, **options)
     surrogate = _surrogate(layer.p.surrogate)
     if surrogate is None:
         raise ValueError(f"no compiled surrogate {layer.p.surrogate}")
@@ -62,6 +71,35 @@ def run_layer(
         live_gradients=live_gradients,
     )
     return run(plan, x, drive, weights, layer.recurrent_weights, None if readout is None else readout.weights, layer.p.values())
+
+
+def run_on_gpu(
+    layer: LSNNRecurrent,
+    x: Tensor,
+    *,
+    readout: LeakyReadout | None = None,
+    readout_delays: Tensor | None = None,
+    window: int | None = None,
+    spikes: bool = True,
+    overshoot: bool = False,
+    live_gradients: bool = False,
+) -> Result:
+    """As `run_layer`, by Triton."""
+    from neuromorph.train.kernels import triton_lsnn
+
+    surrogate = _surrogate(layer.p.surrogate)
+    if surrogate is None:
+        raise ValueError(f"no compiled surrogate {layer.p.surrogate}")
+    form = triton_lsnn.Form(
+        subtract=layer.p.reset == "subtract",
+        by_threshold=layer.p.adaptation == "threshold",
+        surrogate=surrogate[0],
+        psi=surrogate[1],
+        keep=torch.is_grad_enabled() or overshoot,
+    )
+    options = {"window": window, "overshoot": overshoot, "live_gradients": live_gradients}
+    r = triton_lsnn.run(layer, form, x, readout=readout, readout_delays=readout_delays, **options)
+    return r if spikes else r._replace(spikes=None)
 
 
 def _surrogate(function: SpikeFunction) -> tuple[int, tuple[float, ...]] | None:
