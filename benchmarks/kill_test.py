@@ -1,28 +1,34 @@
 """A run that is killed again and again (SIGKILL, at random times) ends with the same bits as one that nothing stopped.
 
 Small digits networks are trained by `neuromorph train`, killed, resumed by `neuromorph train --resume`, until they are
-done: `python -m benchmarks.kill_test` writes benchmarks/results/kill_test.json.
+done: `python -m benchmarks.kill_test` writes benchmarks/results/kill_test.json. Each program is a process of its own,
+forked from this one, which has loaded torch once and for all (and has done nothing else, so that it has no threads).
 """
 
 import argparse
 import json
-import platform
+import multiprocessing
+import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import sklearn.datasets  # noqa: F401  (this and the next take seconds and would else be loaded by each program)
+import torch._dynamo  # noqa: F401
+
+from benchmarks.machine import machine
+from neuromorph.cli import main as neuromorph
 from neuromorph.files import atomic_write
 from neuromorph.train.history import HISTORY
 from neuromorph.train.loop import BEST
-from neuromorph.train.state import FORMAT, STATE, load_state
+from neuromorph.train.state import FORMAT, STATE, has_state, load_state
 
 RESULTS = Path(__file__).parent / "results" / "kill_test.json"
 CONFIG = """
@@ -51,47 +57,64 @@ seed = {seed}
 
 @dataclass(frozen=True)
 class Args:
-    """`kills` in all; a run that is done before its `kills_a_run` is followed by one with the next seed."""
+    """`kills` in all; a run that is done before its `kills_a_run` is followed by one with the next seed.
+
+    Each kill comes up to `longest` seconds after up to `lines` new lines of history (one in 3 updates), both drawn anew.
+    """
 
     kills: int = 20
-    kills_a_run: int = 5
-    updates: int = 800
-    longest: float = 1.5
+    kills_a_run: int = 10
+    updates: int = 400
+    lines: int = 30
+    longest: float = 0.2
     seed: int = 0
     out: Path = RESULTS
 
 
-def program(*args: object) -> list[str]:
-    return [sys.executable, "-m", "neuromorph", "train", *map(str, args), "--json"]
+def program(arguments: Sequence[str], told: str) -> None:
+    """`neuromorph` with these arguments; what it tells people goes to the file `told`."""
+    sys.argv = ["neuromorph", *arguments, "--json"]
+    with open(os.devnull, "w") as nowhere, open(told, "w") as messages, redirect_stdout(nowhere), redirect_stderr(messages):
+        neuromorph()
 
 
-def complete(*args: object) -> None:
-    subprocess.run(program(*args), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def start(*arguments: object, told: str | os.PathLike[str] = os.devnull) -> BaseProcess:
+    """`program` in a process of its own, which ends with this one at the latest."""
+    process = multiprocessing.get_context("fork").Process(target=program, args=([str(each) for each in arguments], str(told)), daemon=True)
+    process.start()
+    return process
 
 
-@contextmanager
-def running(*args: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A training that is ended with this block at the latest."""
-    process = subprocess.Popen(program(*args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+def complete(*arguments: object) -> None:
+    """Let `neuromorph` run to its end.
+
+    Raises:
+        RuntimeError: its exit code is not 0.
+    """
+    process = start(*arguments)
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"neuromorph {arguments} ended with {process.exitcode}")
 
 
-def kill_at_work(folder: Path, seconds: float, *args: object) -> bool:
-    """Start a training, SIGKILL it some seconds after its first new line of history; whether it was still running."""
-    before = history_time(folder)
-    with running(*args) as process:
-        for _ in ("rewound", "first line"):
-            while (now := history_time(folder)) == before and process.poll() is None:
-                time.sleep(0.005)
-            before = now
-        time.sleep(seconds)
-        alive = process.poll() is None
-        process.send_signal(signal.SIGKILL)
+def kill(process: BaseProcess) -> bool:
+    """SIGKILL; whether it was still running."""
+    alive = process.is_alive()
+    process.kill()
+    process.join()
     return alive
+
+
+def kill_at_work(folder: Path, lines: int, seconds: float, *arguments: object) -> bool:
+    """Start a training and kill it some seconds after so many new lines of history; whether it was still running."""
+    before = history_time(folder)
+    process = start(*arguments)
+    for _ in range(1 + lines):  # the first change is that it is rewound
+        while (now := history_time(folder)) == before and process.is_alive():
+            time.sleep(0.005)
+        before = now
+    time.sleep(seconds)
+    return kill(process)
 
 
 def history_time(folder: Path) -> int:
@@ -109,15 +132,16 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 def one(folder: Path, kills: int, seed: int, args: Args, rng: random.Random) -> dict[str, Any]:
-    """Train whole, train with kills, compare. `updates`: how far the run was when each kill found it."""
+    """Train whole, train with kills, compare. `saved_updates`: what was saved when each kill came."""
     config, whole, killed = folder / "tiny.toml", folder / "whole", folder / "killed"
     config.write_text(CONFIG.format(updates=args.updates, seed=seed))
-    complete(config, "-o", whole)
+    complete("train", config, "-o", whole)
     updates: list[int] = []
-    command: tuple[object, ...] = (config, "-o", killed)
-    while len(updates) < kills and kill_at_work(killed, rng.uniform(0, args.longest), *command):
-        updates.append(load_state(killed)["update"] if (killed / STATE).exists() else 0)
-        command = ("--resume", killed) if (killed / STATE).exists() else command
+    command: tuple[object, ...] = ("train", config, "-o", killed)
+    while len(updates) < kills and kill_at_work(killed, rng.randint(1, args.lines), rng.uniform(0, args.longest), *command):
+        if has_state(killed):
+            command = ("train", "--resume", killed)
+        updates.append(load_state(killed)["update"] if has_state(killed) else 0)
     complete(*command)
     return {"seed": seed, "kills": len(updates), "saved_updates": updates, "identical": outcome(killed) == outcome(whole)}
 
@@ -130,14 +154,12 @@ def main(args: Args) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             runs.append(one(Path(folder), min(left, args.kills_a_run), len(runs), args, rng))
         print(runs[-1], flush=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     result = {
         "args": {name: value for name, value in asdict(args).items() if name != "out"},
         "kills": sum(run["kills"] for run in runs),
         "identical": all(run["identical"] for run in runs),
         "runs": runs,
-        "commit": commit,
-        "machine": f"{platform.machine()}, {platform.system()}",
+        "machine": machine(),
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(args.out, (json.dumps(result, indent=1) + "\n").encode())
@@ -149,7 +171,7 @@ if __name__ == "__main__":
     parser.add_argument("--smoke", action="store_true", help="two kills, result to a temporary folder")
     if parser.parse_args().smoke:
         with tempfile.TemporaryDirectory() as scratch:
-            found = main(Args(kills=2, updates=200, longest=0.5, out=Path(scratch) / "kills.json"))
+            found = main(Args(kills=2, updates=100, lines=10, out=Path(scratch) / "kills.json"))
     else:
         found = main(Args())
     sys.exit(0 if found["identical"] else 1)

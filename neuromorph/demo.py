@@ -16,7 +16,7 @@ from neuromorph.dataset import Samples
 from neuromorph.energy import EnergyReport, estimate
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.files import atomic_write
-from neuromorph.graph import Graph, Input, save
+from neuromorph.graph import Graph, save
 from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
 from neuromorph.recording import Recording, save_recording
@@ -115,7 +115,7 @@ def _validate(args: DemoArgs, watch: Stopwatch, model: LSNN, graph: Graph, integ
     """Every simulator against the reference, floats and integers; one sample of each is kept for the report."""
     done: list[Comparison] = []
     for g in (graph, integer):
-        names = [p.name for p in g.populations if not isinstance(p, Input)]
+        names = [p.name for p in g.neurons]
         oracle = backends.backend("reference").run(g, test.head(max(args.samples.values())).spikes, states=names)
         _keep(args.out, oracle)
         for name, samples in args.samples.items():

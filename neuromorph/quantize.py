@@ -16,6 +16,7 @@ from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons, Population
 from neuromorph.graph.projections import Projection
 from neuromorph.graph.validate import WEIGHT_RANGES
+from neuromorph.grid import Grid
 from neuromorph.hardware import HardwareProfile
 
 STATE_MAX = 2**23 - 1
@@ -68,8 +69,10 @@ class QuantizationReport:
         return asdict(self) | {"lost": self.lost, "clipped": self.clipped}
 
 
-def quantize(graph: Graph, profile: HardwareProfile) -> tuple[Graph, QuantizationReport]:
+def quantize(graph: Graph, profile: HardwareProfile, grid: Grid | None = None) -> tuple[Graph, QuantizationReport]:
     """The integer graph of a float graph for a chip, and the report of rounding. An integer graph comes back as it is.
+
+    `grid`: scales and exponents that are given, by default those that the graph carries for this chip.
 
     Raises:
         QuantizationError: the chip lacks a neuron form or a range that the graph needs; the message tells the remedy.
@@ -77,6 +80,8 @@ def quantize(graph: Graph, profile: HardwareProfile) -> tuple[Graph, Quantizatio
     refuse(graph, profile)
     if graph.precision == "integer":
         return graph, QuantizationReport(profile.id, notes=("the graph holds integers already; nothing was changed",))
+    grid = Grid.carried_by(graph, profile.id) if grid is None else grid
+    grid.check(graph, profile.limit_range("weight_exp"))
     populations: list[Population] = []
     projections: dict[str, Projection] = {}
     population_reports: list[PopulationReport] = []
@@ -86,13 +91,13 @@ def quantize(graph: Graph, profile: HardwareProfile) -> tuple[Graph, Quantizatio
         if isinstance(p, Input):
             populations.append(p)
             continue
-        scale = choose_scale(graph, p, profile)
+        scale = grid.scales[p.name] if p.name in grid.scales else choose_scale(graph, p, profile)
         quantised = quantize_population(p, scale, profile)
         populations.append(quantised)
         population_reports.append(PopulationReport(p.name, scale, _population_errors(p, quantised, scale)))
         scales[f"scale.{p.name}"] = repr(scale)
         for q in graph.incoming(p.name):
-            projections[q.name], report = quantize_projection(q, p.gain, scale, profile)
+            projections[q.name], report = quantize_projection(q, p.gain, scale, profile, grid.exponents.get(q.name))
             projection_reports.append(report)
     metadata = {**graph.metadata, **scales, "profile": profile.id, "quantized_from": graph.digest()}
     ordered = tuple(projections[q.name] for q in graph.projections)
@@ -141,20 +146,31 @@ def unsupported(graph: Graph, profile: HardwareProfile) -> list[str]:
 
 
 def choose_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
-    """The scale whose rounding of incoming weights and thresholds is least, within one power of two of the largest allowed.
+    """Of the scales within one power of two of the largest allowed, that whose rounding of weights and thresholds is least."""
+    largest = largest_scale(graph, p, profile)
+    if isinstance(p, LI):
+        return largest
+    incoming = _weighted(graph, p)
+    candidates = largest * 2 ** (-np.arange(CANDIDATES) / CANDIDATES)
+    return float(min(candidates, key=lambda s: _rounding(p, incoming, float(s), profile)))
 
-    The largest: every weight fits with the chip's highest exponent; neurons have room for 16 times their highest threshold
-    in v (its mantissa is below 2^13); readouts cannot clip even if every source fires at every step, and need no
-    positive exponent.
+
+def largest_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
+    """The largest scale that is allowed.
+
+    Every weight fits with the chip's highest exponent; neurons have room for 16 times their highest threshold in v (its
+    mantissa is below 2^13); readouts cannot clip even if every source fires at every step, and need no positive exponent.
     """
-    incoming = [q for q in graph.incoming(p.name) if q.weights.any()]
+    incoming = _weighted(graph, p)
     heaviest = max((float(np.abs(q.weights * p.gain[q.indices]).max()) for q in incoming), default=0.0)
     if isinstance(p, LI):
         return _readout_scale(p, incoming, heaviest, profile)
     fits = 64 * 254 * 2.0 ** profile.limit_range("weight_exp")[1] / heaviest if heaviest else np.inf
-    largest = min(64 * THRESHOLD_MANTISSA / float(p.v_th.max()), fits)
-    candidates = largest * 2 ** (-np.arange(CANDIDATES) / CANDIDATES)
-    return float(min(candidates, key=lambda s: _rounding(p, incoming, float(s), profile)))
+    return min(64 * THRESHOLD_MANTISSA / float(p.v_th.max()), fits)
+
+
+def _weighted(graph: Graph, p: Neurons) -> list[Projection]:
+    return [q for q in graph.incoming(p.name) if q.weights.any()]
 
 
 def _readout_scale(p: LI, incoming: list[Projection], heaviest: float, profile: HardwareProfile) -> float:
@@ -229,15 +245,18 @@ def _bias_limit(profile: HardwareProfile) -> int:
     return (2 ** profile.limit("bias_mantissa_bits") - 1) << profile.limit("bias_exp_max")
 
 
-def quantize_projection(q: Projection, gain: np.ndarray, scale: float, profile: HardwareProfile) -> tuple[Projection, ProjectionReport]:
-    """8-bit weights with the exponent that just holds the largest; synapses that round to zero are dropped."""
+def quantize_projection(
+    q: Projection, gain: np.ndarray, scale: float, profile: HardwareProfile, exponent: int | None = None
+) -> tuple[Projection, ProjectionReport]:
+    """8-bit weights; synapses that round to zero are dropped. `exponent`: by default the one that just holds the largest."""
     wanted = q.weights * gain[q.indices] * (scale / 64)
     low, high = WEIGHT_RANGES[q.sign_mode]
     step = 2 if q.sign_mode == "mixed" else 1
-    first, last = profile.limit_range("weight_exp")
-    largest = float(np.abs(wanted).max(initial=0))
-    limit = min(high, -low) if q.sign_mode == "mixed" else max(high, -low)
-    exponent = int(np.clip(np.ceil(np.log2(largest / limit)), first, last)) if largest else 0
+    if exponent is None:
+        first, last = profile.limit_range("weight_exp")
+        largest = float(np.abs(wanted).max(initial=0))
+        limit = min(high, -low) if q.sign_mode == "mixed" else max(high, -low)
+        exponent = int(np.clip(np.ceil(np.log2(largest / limit)), first, last)) if largest else 0
     exact = wanted / 2.0**exponent
     rounded = np.rint(exact / step) * step
     integer = np.clip(rounded, low, high).astype(np.int64)

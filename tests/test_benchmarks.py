@@ -1,8 +1,14 @@
 """The smoke size of every benchmark runs."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
+from benchmarks import qat_digits
 from benchmarks.digits_seeds import Args, main
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_digits_seeds(tmp_path: Path) -> None:
@@ -10,3 +16,17 @@ def test_digits_seeds(tmp_path: Path) -> None:
     runs = main(Args(seeds=1, epochs=1, out=out))
     assert [sorted(run["accuracy"]) for run in runs] == [["float", "loihi2"], ["float", "loihi1", "loihi2"]]
     assert main(Args(seeds=1, epochs=1, out=out)) == runs, "a second call finds everything done"
+
+
+def test_qat_digits(tmp_path: Path) -> None:
+    runs = qat_digits.main(qat_digits.Args(seeds=1, epochs=1, samples=4, out=tmp_path / "q.json", graphs=tmp_path))
+    assert len(runs) == 6
+
+
+def test_training_speed(tmp_path: Path) -> None:
+    """In a process of its own, because it binds itself to one processor."""
+    out = tmp_path / "speed.json"
+    command = [sys.executable, "-m", "benchmarks.training_speed", "--smoke", "--rounds", "1", "--out", str(out)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    found = json.loads(out.read_text())
+    assert found["speed"]["tiny"]["ratio"]["norse"]["median"] > 0

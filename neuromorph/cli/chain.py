@@ -8,7 +8,9 @@ import typer
 from neuromorph.cli.output import Json, cell, console, emit, joules, progress_bar, table
 
 if TYPE_CHECKING:
+    from neuromorph.calibrate import Calibration
     from neuromorph.graph import Graph
+    from neuromorph.hardware import HardwareProfile
     from neuromorph.spikes import Spikes
 
 Model = Annotated[Path, typer.Argument(help="Graph file (.h5), as written by `neuromorph export` or `quantize`.")]
@@ -62,27 +64,54 @@ def quantize(
     model: Model,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Integer graph to write [MODEL.<profile>.h5].")] = None,
     profile: Annotated[str, typer.Option(help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")] = "loihi2",
+    calibrate: Annotated[Path | None, typer.Option(help="Spike file: choose scales and exponents by simulation on its samples.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Calibrate on the first N samples.")] = 64,
     as_json: Json = False,
 ) -> None:
     """Turn a float graph into the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
 
-    Example: neuromorph quantize runs/demo/model.h5 --profile loihi2
+    With --calibrate, into those that fire most like the floats on sample spikes: it takes a while (some 50 simulations).
+
+    Example: neuromorph quantize runs/demo/model.h5 --profile loihi2 --calibrate runs/demo/test.h5
     """
     from neuromorph.graph import load, save
     from neuromorph.hardware import load_profile
     from neuromorph.quantize import quantize as to_integers
 
     chip = load_profile(profile)
-    graph, report = to_integers(load(model), chip)
+    floats = load(model)
+    found = _calibrate(floats, chip, calibrate, samples, as_json) if calibrate else None
+    graph, report = to_integers(floats, chip, found.grid if found else None)
     target = out or model.with_suffix(f".{chip.id}.h5")
     save(target, graph)
     rows = [(p.name, p.sign_mode, p.weight_exp, p.synapses, p.lost, p.clipped, 100 * p.relative_error) for p in report.projections]
     constants = [(p.name, p.scale, ", ".join(f"{k} {100 * v:.2g} %" for k, v in p.errors.items())) for p in report.populations]
     emit(
         as_json,
-        {"file": str(target), **report.to_dict()},
+        {"file": str(target), **report.to_dict(), "calibration": found.to_dict() if found else None},
         table(f"{target}: integers for {chip.id}", ["projection", "signs", "exp", "synapses", "lost", "clipped", "error %"], rows),
-        table("Constants", ["population", "scale", "largest relative error"], constants),
+        table("Constants", ["population", "scale", "largest relative error"], constants, _improvement(found)),
+    )
+
+
+def _calibrate(graph: "Graph", chip: "HardwareProfile", inputs: Path, samples: int, quiet: bool) -> "Calibration":
+    import numpy as np
+
+    from neuromorph.calibrate import calibrate
+    from neuromorph.spikes import load_spikes
+
+    spikes = {name: s.select(np.arange(min(samples, s.n_samples))) for name, s in load_spikes(inputs).items()}
+    with progress_bar("calibrate", quiet, "grids") as progress:
+        return calibrate(graph, chip, spikes, progress=progress)
+
+
+def _improvement(found: "Calibration | None") -> str | None:
+    if found is None:
+        return None
+    before, after = ((100 * m.spikes, 100 * m.readout) for m in (found.plain, found.mismatch))
+    return (
+        f"calibrated on {found.samples} samples: {before[0]:.3g} -> {after[0]:.3g} % of spikes differ, "
+        f"readout error {before[1]:.3g} -> {after[1]:.3g} %"
     )
 
 

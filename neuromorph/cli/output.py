@@ -54,12 +54,12 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar of samples done, on standard error; None when `quiet`."""
+def progress_bar(label: str, quiet: bool, unit: str = "samples") -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of what is done, on standard error; None when `quiet`."""
     if quiet or not messages.is_terminal:
         yield None
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()
     with Progress(*columns, console=messages, transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -11,6 +11,7 @@ from neuromorph.errors import TrainingError
 
 if TYPE_CHECKING:
     from neuromorph.train import TrainResult
+    from neuromorph.train.distributed import Ranks
 
 KEPT_SAMPLES = 1000  # of the test part
 
@@ -31,17 +32,27 @@ def train(
 
     Ctrl-C ends it after the update at work, with its state saved (exit code 130); a second one at once.
 
+    Several processes share every batch under torchrun: torchrun --nproc-per-node 4 -m neuromorph train CONFIG
+
     Example: neuromorph train configs/digits.toml -o runs/loihi1 --set network.adaptation=current --set network.reset=to_value
     """
     from neuromorph.train import TrainingInterrupted
+    from neuromorph.train.distributed import joined
 
     short = [f"training.{name}={value}" for name, value in (("epochs", epochs), ("seed", seed)) if value is not None]
     chosen = [*(settings or []), *short]
-    try:
-        folder, result = _start(config, chosen, out, not as_json) if resume is None else _resume(resume, config, chosen, out, not as_json)
-    except TrainingInterrupted as stop:
-        messages.print(str(stop), highlight=False, soft_wrap=True, markup=False)
-        raise typer.Exit(128 + stop.number) from None
+    with joined() as ranks:
+        try:
+            if resume is None:
+                folder, result = _start(config, chosen, out, ranks, not as_json)
+            else:
+                folder, result = _resume(resume, config, chosen, out, ranks, not as_json)
+        except TrainingInterrupted as stop:
+            if ranks.first:
+                messages.print(str(stop), highlight=False, soft_wrap=True, markup=False)
+            raise typer.Exit(128 + stop.number) from None
+    if not ranks.first:
+        return
     summary = {
         "checkpoint": str(folder / "best.safetensors"),
         "test_accuracy": result.test.accuracy,
@@ -53,23 +64,27 @@ def train(
     emit(as_json, summary, table("Training", ["", "value"], [(name.replace("_", " "), value) for name, value in summary.items()]))
 
 
-def _start(config: Path | None, chosen: list[str], out: Path | None, progress: bool) -> tuple[Path, "TrainResult"]:
+def _start(config: Path | None, chosen: list[str], out: Path | None, ranks: "Ranks", progress: bool) -> tuple[Path, "TrainResult"]:
     from neuromorph.tasks.choose import load_task
     from neuromorph.train import TrainConfig
     from neuromorph.train import train as train_on
+    from neuromorph.train.distributed import largest
     from neuromorph.train.state import has_state
 
     settings = TrainConfig.read(config, chosen)
     folder = out or Path("runs") / settings.task.name
-    if has_state(folder):
+    if largest(ranks, has_state(folder)):  # all have looked before one of them writes
         raise TrainingError(f"{folder} holds a run; go on with it (neuromorph train --resume {folder}), or choose another --out.")
     data = load_task(settings.task, str(config or "--set"))
-    folder.mkdir(parents=True, exist_ok=True)
-    keep_test_part(folder, data)
-    return folder, train_on(settings, data, folder=folder, progress=progress)
+    if ranks.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        keep_test_part(folder, data)
+    return folder, train_on(settings, data, folder=folder, progress=progress, ranks=ranks)
 
 
-def _resume(folder: Path, config: Path | None, chosen: list[str], out: Path | None, progress: bool) -> tuple[Path, "TrainResult"]:
+def _resume(
+    folder: Path, config: Path | None, chosen: list[str], out: Path | None, ranks: "Ranks", progress: bool
+) -> tuple[Path, "TrainResult"]:
     from neuromorph.tasks.choose import load_task
     from neuromorph.train import resume
     from neuromorph.train.loop import saved_config
@@ -77,7 +92,7 @@ def _resume(folder: Path, config: Path | None, chosen: list[str], out: Path | No
     if config or chosen or out:
         raise TrainingError("--resume goes on with the configuration and folder of its run; give it alone.")
     data = load_task(saved_config(folder).task, str(folder))
-    return folder, resume(folder, data, progress=progress)
+    return folder, resume(folder, data, progress=progress, ranks=ranks)
 
 
 def keep_test_part(folder: Path, data: Dataset) -> None:

@@ -15,10 +15,14 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, 
 
 
 def assemble(config: TrainConfig, data: Dataset, generator: torch.Generator, device: torch.device) -> tuple[LSNN, Rewiring]:
-    """A fresh sparse network on a device, and its optimizer under DEEP R; all random draws are made on the CPU."""
+    """A fresh sparse network on a device, and its optimizer under DEEP R; all random draws are made on the CPU.
+
+    Those of the start come from `generator`, later ones from (training.seed, update), so that processes agree without a shared state.
+    """
     part = data.train
     live = config.deep_r.dormant_gradients == "live"
-    model = LSNN(config.network, part.n_neurons, data.n_classes, dt=part.dt, generator=generator, live_gradients=live)
+    options = {"dt": part.dt, "dtype": getattr(torch, config.training.dtype), "live_gradients": live}
+    model = LSNN(config.network, part.n_neurons, data.n_classes, generator=generator, **options)
     signs = model.signs(generator)
     share = config.deep_r.connectivity
     shares = dict.fromkeys(model.weights(), share) if config.deep_r.constraint == "projection" else share
@@ -26,7 +30,7 @@ def assemble(config: TrainConfig, data: Dataset, generator: torch.Generator, dev
     model.initialise(signs, masks, hidden_scale=config.training.initial_scale)
     model.to(device)
     signs, masks = ({name: tensor.to(device) for name, tensor in group.items()} for group in (signs, masks))
-    return model, _rewired(config.deep_r, _optimizer(config.optimizer, model), model, signs, masks, generator)
+    return model, _rewired(config.deep_r, _optimizer(config.optimizer, model), model, signs, masks, config.training.seed)
 
 
 def _optimizer(config: OptimizerConfig, model: LSNN) -> torch.optim.Optimizer:
@@ -43,7 +47,7 @@ def _rewired(
     model: LSNN,
     signs: dict[str, torch.Tensor],
     masks: dict[str, torch.Tensor],
-    generator: torch.Generator,
+    seed: int,
 ) -> Rewiring:
     given = (optimizer, model.weights(), signs, masks)
     if config.method == "soft":
@@ -52,13 +56,13 @@ def _rewired(
             *given,
             theta_min=floor,
             temperature=config.temperature,
-            generator=generator,
+            seed=seed,
             l1=config.l1,
             dormant_gradients=config.dormant_gradients,
         )
     return DeepR(
         *given,
-        generator=generator,
+        seed=seed,
         l1=config.l1,
         temperature=config.temperature,
         constraint=config.constraint,

@@ -4,15 +4,17 @@ import copy
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
-from neuromorph.errors import FormatError, NeuromorphError
+from neuromorph.errors import FormatError, NeuromorphError, QuantizationError
 from neuromorph.graph import Graph
+from neuromorph.grid import Grid
+from neuromorph.hardware import load_profile
 from neuromorph.train.export import export
 from neuromorph.train.network import LSNN, LSNNConfig
 from neuromorph.train.tensorfile import TensorFormat
@@ -20,6 +22,7 @@ from neuromorph.train.tensorfile import TensorFormat
 FORMAT = TensorFormat("checkpoint", "neuromorph.checkpoint", 1, "Take an older checkpoint or train anew.")
 PARTS = ("model", "signs", "masks", "initial")
 CONTENT: dict[str, type] = {"config": dict, "n_in": int, "n_out": int, "dt": float, "args": dict, "task": dict, "history": list}
+GRID = "grid"  # content of checkpoints that were trained for a chip
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,8 @@ class Checkpoint:
 
     `signs`, `masks`, `initial`: by matrix of `model.weights()`: fixed signs, active synapses, weights before training.
     `args`, `task`: how it was trained (`TrainConfig.to_dict`) and on which data; `history`: one entry an evaluation. All
-    three are JSON values.
+    three are JSON values. `grid`: that of the chip's numbers on which the model's parameters lie; empty where it was not
+    trained for a chip.
     """
 
     model: LSNN
@@ -38,14 +42,17 @@ class Checkpoint:
     args: Mapping[str, Any]
     task: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
+    grid: Grid = field(default_factory=Grid)
 
     def graph(self) -> Graph:
-        """The model as a sparse float graph with its fixed signs; metadata tell task, arguments and decision window."""
+        """The model as a sparse float graph with its fixed signs; metadata tell task, arguments, decision window and grid."""
         metadata = {
             "task": json.dumps(dict(self.task), sort_keys=True),
             "training": json.dumps(dict(self.args), sort_keys=True),
             "decision_window": str(self.args["training"]["window"]),
         }
+        if self.grid.scales:
+            metadata |= self.grid.to_metadata(load_profile(self.args["quantization"]["profile"]).id)
         return export(self.model, signs=dict(self.signs), metadata=metadata)
 
     def initial_graph(self) -> Graph:
@@ -74,6 +81,8 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         "task": dict(checkpoint.task),
         "history": [dict(entry) for entry in checkpoint.history],
     }
+    if checkpoint.grid.scales:
+        content[GRID] = asdict(checkpoint.grid)
     FORMAT.write(path, content, tensors)
 
 
@@ -85,6 +94,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         OSError: the file cannot be read.
     """
     content, tensors = FORMAT.read(path)
+    grid = _grid(path, content.pop(GRID, {}))
     if {k: type(v) for k, v in content.items()} != CONTENT:
         raise FormatError(f"{path}: content must be {', '.join(CONTENT)}.")
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
@@ -95,7 +105,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         parts[part][name] = tensor
     model = _model(path, content, parts.pop("model"))
     _check(path, model, **parts)
-    return Checkpoint(model, **parts, args=content["args"], task=content["task"], history=tuple(content["history"]))
+    return Checkpoint(model, **parts, args=content["args"], task=content["task"], history=tuple(content["history"]), grid=grid)
+
+
+def _grid(path: str | os.PathLike[str], content: Mapping[str, Any]) -> Grid:
+    try:
+        return Grid(**content)
+    except (QuantizationError, TypeError, AttributeError) as error:
+        raise FormatError(f"{path}: its {GRID} cannot be read: {error}") from error
 
 
 def _model(path: str | os.PathLike[str], content: dict[str, Any], state: dict[str, Tensor]) -> LSNN:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from neuromorph.errors import TrainingError
+from neuromorph.hardware import load_profile
 from neuromorph.train.connectivity import ConnectivitySchedule, Ramp
 from neuromorph.train.deep_r import Constraint
 from neuromorph.train.network import LSNNConfig
@@ -125,9 +126,10 @@ class TrainingConfig:
     `updates` counts where given, else `epochs`. `window`: last steps over which the readout is averaged; `logit_scale`:
     factor that makes logits of it (filtered spikes are small numbers); `initial_scale`: how far potentials wander before
     training, in thresholds; `input_dropout`: share of input spikes left out at random in training. `evaluate_every`,
-    `log_every` [updates]: validation (default: once an epoch) and further lines of the history with training numbers only.
+    `log_every` [updates]: validation (default: once an epoch) and further lines of the history with training numbers only;
+    `digest_every`: several processes compare their active synapses.
     The state is saved every `checkpoint_seconds`, and every `checkpoint_every` updates where given. `device`: "auto", or
-    torch's name of one; `threads`: of torch (the compiled kernel takes one a processor).
+    torch's name of one; `threads`: of torch (the compiled kernel takes one a processor); `dtype`: of weights and states.
     """
 
     epochs: int = 80
@@ -140,18 +142,39 @@ class TrainingConfig:
     seed: int = 0
     evaluate_every: int | None = None
     log_every: int | None = None
+    digest_every: int = 100
     checkpoint_every: int | None = None
     checkpoint_seconds: float = 60.0
     tensorboard: bool = False
     device: str = "auto"
+    dtype: Literal["float32", "float64"] = "float32"
     threads: int = 1
 
     def __post_init__(self) -> None:
-        counts = ("epochs", "updates", "batch", "window", "evaluate_every", "log_every", "checkpoint_every", "threads")
+        counts = ("epochs", "updates", "batch", "window", "evaluate_every", "log_every", "digest_every", "checkpoint_every", "threads")
         _require("training", self, "above 0", (*counts, "logit_scale", "initial_scale", "checkpoint_seconds"))
         _require("training", self, "0 or more", ("seed",))
         if not 0 <= self.input_dropout < 1:
             raise TrainingError(f"training.input_dropout is {self.input_dropout}; allowed: 0 or more, below 1.")
+
+
+@dataclass(frozen=True)
+class QuantizationConfig:
+    """Training for a chip's numbers (see `Rounding`). `profile`: its name or .toml file; "" for none.
+
+    The loss is that of the rounded network from `start_epoch` on; validation, and so the choice of the best model, always
+    is. The grid is chosen anew every `grid_every` updates.
+    """
+
+    profile: str = ""
+    start_epoch: int = 0
+    grid_every: int = 100
+
+    def __post_init__(self) -> None:
+        _require("quantization", self, "0 or more", ("start_epoch",))
+        _require("quantization", self, "above 0", ("grid_every",))
+        if self.profile and not load_profile(self.profile).compilable:
+            raise TrainingError(f"quantization.profile is {self.profile!r}, an energy reference; allowed: a chip (loihi1, loihi2).")
 
 
 @dataclass(frozen=True)
@@ -164,6 +187,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     regularisation: RegularisationConfig = field(default_factory=RegularisationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str] | None = None, assignments: Sequence[str] = ()) -> "TrainConfig":

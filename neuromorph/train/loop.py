@@ -14,7 +14,8 @@ from neuromorph.files import atomic_write
 from neuromorph.graph import Graph
 from neuromorph.train.checkpoint import Checkpoint, save_checkpoint
 from neuromorph.train.config import TrainConfig
-from neuromorph.train.evaluate import Evaluation, evaluate
+from neuromorph.train.distributed import Ranks, largest
+from neuromorph.train.evaluate import Evaluation
 from neuromorph.train.history import HistoryFile, Record, best_of
 from neuromorph.train.interrupts import Interrupts, TrainingInterrupted, caught_signals
 from neuromorph.train.monitor import Monitor, monitored
@@ -59,7 +60,7 @@ class TrainResult:
         return self.checkpoint.initial_graph()
 
 
-def train(config: TrainConfig, data: Dataset, *, folder: Path | None = None, progress: bool = True) -> TrainResult:
+def train(config: TrainConfig, data: Dataset, *, folder: Path | None = None, progress: bool = True, ranks: Ranks = Ranks()) -> TrainResult:
     """Train an LSNN on `data`, from the start.
 
     Equal configuration and data give equal results on one machine with one thread count. Torch's global generator is not
@@ -67,20 +68,26 @@ def train(config: TrainConfig, data: Dataset, *, folder: Path | None = None, pro
     `best.safetensors` (a `Checkpoint`) and `state.safetensors`, from which `resume` goes on; SIGINT and SIGTERM then end
     the run after the update at work, with its state saved.
 
+    `ranks`: of processes that train together (see `distributed.joined`), each of which calls this with equal arguments.
+    Updates are those of one process but for rounding; only the first writes, and a signal to any of them stops all,
+    after a validation at work has ended.
+
     Raises:
-        TrainingError: loss, gradients or weights are no longer finite; the message tells the update.
+        TrainingError: loss, gradients or weights are no longer finite, or ranks disagree; the message tells the update.
         TrainingInterrupted: a signal came.
     """
     with torch_threads(config.training.threads):
-        run = Run(config, data)
-        if folder is not None:
+        run = Run(config, data, ranks)
+        if folder is not None and ranks.first:
             folder.mkdir(parents=True, exist_ok=True)
             atomic_write(folder / CONFIG, to_toml(config.to_dict()).encode())
         return _finish(run, folder, 0.0, progress)
 
 
-def resume(folder: Path, data: Dataset, *, progress: bool = True) -> TrainResult:
+def resume(folder: Path, data: Dataset, *, progress: bool = True, ranks: Ranks = Ranks()) -> TrainResult:
     """Go on with the run in `folder`: its weights after any further updates are those of a run that never stopped, bit for bit.
+
+    `ranks` may be more or fewer than before; then equal but for rounding.
 
     Raises:
         FormatError: the state is damaged.
@@ -89,7 +96,7 @@ def resume(folder: Path, data: Dataset, *, progress: bool = True) -> TrainResult
     """
     config = saved_config(folder)
     with torch_threads(config.training.threads):
-        run = Run(config, data)
+        run = Run(config, data, ranks)
         state = load_state(folder, run.device)
         run.load_state_dict(state)
         return _finish(run, folder, state["seconds"], progress)
@@ -144,11 +151,12 @@ class Keeper:
 
 def _finish(run: Run, folder: Path | None, before: float, progress: bool) -> TrainResult:
     """Train to the end, then test the best model."""
-    keeper = Keeper(run, folder, before)
-    with caught_signals(folder is not None) as asked, monitored(run, progress) as monitor:
+    run.check_masks()
+    keeper = Keeper(run, folder if run.ranks.first else None, before)
+    with caught_signals(folder is not None) as asked, monitored(run, progress and run.ranks.first) as monitor:
         try:
             keeper.save()
-            _loop(run, keeper, monitor, asked)
+            _loop(run, folder, keeper, monitor, asked)
             keeper.best()
             keeper.save()
         except Diverged as error:
@@ -156,20 +164,20 @@ def _finish(run: Run, folder: Path | None, before: float, progress: bool) -> Tra
         finally:
             if keeper.log:
                 keeper.log.close()
-    training, best = run.config.training, best_of(run.history)
+    best = best_of(run.history)
     assert best is not None
-    test = evaluate(run.best, run.data.test, training.window, training.logit_scale)
+    test = run.evaluate(run.best, run.data.test)
     return TrainResult(run.checkpoint(), tuple(run.history), best, test, run.requested, keeper.seconds)
 
 
-def _loop(run: Run, keeper: Keeper, monitor: Monitor, asked: Interrupts) -> None:
+def _loop(run: Run, folder: Path | None, keeper: Keeper, monitor: Monitor, asked: Interrupts) -> None:
     def obey() -> None:
-        if asked.number is not None:
+        if number := largest(run.ranks, asked.number or 0):
             keeper.save()
+            largest(run.ranks, number)  # torchrun ends all ranks when one has left: not before the state is saved
             raise TrainingInterrupted(
-                f"Stopped after update {run.update} of {run.updates}; the state is saved. "
-                f"Go on with: neuromorph train --resume {keeper.folder}",
-                asked.number,
+                f"Stopped after update {run.update} of {run.updates}; the state is saved. Go on with: neuromorph train --resume {folder}",
+                number,
             )
 
     while True:

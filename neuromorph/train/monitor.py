@@ -26,7 +26,7 @@ class Monitor:
             self.validation = f"  validation {record.validation.accuracy:.1%}"
         if self.lines:
             train = record.train
-            state = self._state(1, train.accuracy, train.loss, train.rate_hz * self.run.model.dt)
+            state = self._state(1.0, train.accuracy, train.loss, train.rate_hz * self.run.model.dt)
             self.bar.console.print(f"update {record.update}/{self.run.updates}  {state}", highlight=False, soft_wrap=True)
 
     def _state(self, samples: float, correct: float, loss: float, rate: float) -> str:

@@ -209,7 +209,7 @@ def test_checkpoints_by_updates(data: Dataset, tmp_path: Path, monkeypatch: pyte
 
 
 def test_divergence_names_the_update_and_keeps_the_last_good_state(data: Dataset, tmp_path: Path) -> None:
-    sections = {"optimizer": {"lr": 1e36, "clip": 0, "warm_up": 0}, "training": {"checkpoint_every": 1}}
+    sections = {"optimizer": {"lr": 1e37, "clip": 0, "warm_up": 0}, "training": {"checkpoint_every": 1}}
     with pytest.raises(TrainingError, match=r"diverged in update \d+") as error:
         train(build(TrainConfig, sections, "test", start=TINY), data, folder=tmp_path, progress=False)
     state = load_state(tmp_path)
