@@ -123,7 +123,7 @@ def machine() -> str:
 
 def plot(runs: list[dict[str, Any]], out: Path) -> None:
     """Accuracy in floats (ring) and integers (disc) of each run, by chip and method."""
-    ax = style.new_axis(None, 460, 240)
+    ax = style.new_axis(None, 460.0, 240.0)
     names = sorted({(run["args"]["chip"], run["args"]["method"]) for run in runs})
     for place, (chip, method) in enumerate(names):
         chosen = [run for run in runs if (run["args"]["chip"], run["args"]["method"]) == (chip, method)]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuromorph.cli.output import Json, emit, messages, table
-from neuromorph.dataset import Dataset
 from neuromorph.errors import TrainingError
 
 if TYPE_CHECKING:
+    from neuromorph.dataset import Dataset
     from neuromorph.train import TrainResult
     from neuromorph.train.distributed import Ranks
 
@@ -95,7 +95,7 @@ def _resume(
     return folder, resume(folder, data, progress=progress, ranks=ranks)
 
 
-def keep_test_part(folder: Path, data: Dataset) -> None:
+def keep_test_part(folder: Path, data: "Dataset") -> None:
     """The first samples of the test part as `test.h5`, which every simulator reads."""
     from neuromorph.spikes import save_spikes
 

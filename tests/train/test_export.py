@@ -267,12 +267,12 @@ def test_decisions_and_frames():
     x = torch.as_tensor(random_input(N_IN))
     y, z = model(x)
     plain, full = model.decide(x > 0, 5), model.decide(x, 5, overshoot=True)
-    assert torch.equal(plain.logits, y[-5:].mean(0))
-    assert torch.equal(plain.rates, z.mean((0, 1)))
+    torch.testing.assert_close(plain.logits, y[-5:].mean(0), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(plain.rates, z.mean((0, 1)), rtol=1e-12, atol=0)
     assert not plain.overshoot.any()
     frames = model.frames(x, overshoot=True)
-    assert torch.equal(frames.y, y)
-    assert torch.equal(frames.overshoot, full.overshoot)
+    torch.testing.assert_close(frames.y, y, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(frames.overshoot, full.overshoot, rtol=1e-12, atol=0)
     below, expected = x, []
     for layer in model.layers().values():
         layer.record_states = True

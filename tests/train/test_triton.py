@@ -1,7 +1,5 @@
 """The GPU's kernels against PyTorch's loop: on a GPU where there is one, else in Triton's interpreter (numpy), in float64."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,18 +16,9 @@ from neuromorph.train.neurons import LSNNConstants
 from neuromorph.train.readout import LeakyReadout
 from neuromorph.train.surrogate import by_name
 
+pytest.importorskip("triton")
 torch.set_num_threads(1)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def interpreter() -> Iterator[None]:
-    """Triton decides when it is imported whether it compiles or interprets."""
-    with pytest.MonkeyPatch.context() as patch:
-        if DEVICE == "cpu":
-            patch.setenv("TRITON_INTERPRET", "1")
-        pytest.importorskip("triton")
-        yield
 
 
 def network(seed: int, n: int, longest: int, *, n_in: int = 5, n_out: int = 3, **form: str) -> tuple[LSNNRecurrent, LeakyReadout, Tensor]:
