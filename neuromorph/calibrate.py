@@ -10,7 +10,6 @@ from neuromorph.backends.base import Inputs, Progress
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.errors import GraphError, QuantizationError
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import Input
 from neuromorph.grid import Grid
 from neuromorph.hardware import HardwareProfile
 from neuromorph.quantize import quantize
@@ -70,7 +69,7 @@ def calibrate(graph: Graph, profile: HardwareProfile, inputs: Inputs, *, progres
         raise QuantizationError("Calibrate: the graph holds integers already; give the float graph that they were made of.")
     search = _Search(graph, profile, inputs)
     plain = search.best
-    neurons = [p.name for p in graph.populations if not isinstance(p, Input)]
+    neurons = [p.name for p in graph.neurons]
     total = sum(len(SCALES) + len(graph.incoming(name)) for name in neurons)
     for name in neurons:
         for candidate in search.moves(name):

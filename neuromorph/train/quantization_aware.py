@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neuromorph.graph import Graph, Input
+from neuromorph.graph import Graph
 from neuromorph.grid import Grid, dequantize
 from neuromorph.hardware import HardwareProfile
 from neuromorph.quantize import quantize, quantize_population
@@ -111,7 +111,7 @@ class Rounding:
 
     def _constants(self, graph: Graph) -> None:
         """Put the model's constants on the grid."""
-        populations = {p.name: (p, self.grid.scales[p.name]) for p in graph.populations if not isinstance(p, Input)}
+        populations = {p.name: (p, self.grid.scales[p.name]) for p in graph.neurons}
         rounded = {name: dequantize(quantize_population(p, s, self.profile), p, s) for name, (p, s) in populations.items()}
         import_constants(self.rounded, rounded)
 
