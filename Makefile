@@ -28,6 +28,7 @@ bench: env
 	$(BIN)/python -m benchmarks.digits_seeds
 	$(BIN)/python -m benchmarks.kill_test
 	$(BIN)/python -m benchmarks.training_speed
+	$(BIN)/python -m benchmarks.large_networks
 
 # the libraries that benchmarks compare with
 peers: env

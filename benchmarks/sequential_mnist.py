@@ -1,7 +1,7 @@
-"""What a run of configs/sequential_mnist.toml reached: curve, and accuracy on all 10,000 test images in floats and integers.
+"""What a run of neuromorph/configs/sequential_mnist.toml reached: curve, and accuracy on all 10,000 test images in floats and integers.
 
     neuromorph data fetch mnist
-    neuromorph train configs/sequential_mnist.toml -o runs/sequential_mnist      # hours; --resume goes on
+    neuromorph train sequential_mnist -o runs/sequential_mnist      # hours; --resume goes on
     python -m benchmarks.sequential_mnist runs/sequential_mnist
 
 The model is that of the best validation; test images decide nothing. Both accuracies come from the reference backend, which knows

@@ -1,4 +1,4 @@
-"""Labelled spike trains in three parts: what a task gives and training takes."""
+"""Labelled spike trains, or trains of numbers, in three parts: what a task gives and training takes."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -7,13 +7,19 @@ import numpy as np
 
 from neuromorph.errors import GraphError
 from neuromorph.graph.populations import Values, read_only
-from neuromorph.shapes import Bool, Int64
+from neuromorph.shapes import Bool, Float32, Int64
 from neuromorph.spikes import Spikes
+
+type DenseInput = Bool[np.ndarray, "steps batch neurons"] | Float32[np.ndarray, "steps batch neurons"]
+"""Spikes, or numbers (analog input), which networks can be trained on but which simulators and chips do not take."""
+
+ANALOG = {"input": "analog"}
+"""The entry by which tasks of checkpoints and metadata of graphs tell that the network was trained on such numbers."""
 
 
 @runtime_checkable
 class Samples(Protocol):
-    """Labelled samples of one part of a data set, which may be encoded into spikes only when asked for."""
+    """Labelled samples of one part of a data set, which may be encoded only when asked for."""
 
     @property
     def labels(self) -> Int64[np.ndarray, " samples"]: ...
@@ -29,13 +35,17 @@ class Samples(Protocol):
 
     @property
     def spikes(self) -> Spikes:
-        """The events of all samples; take `head` of a large part first."""
+        """The events of all samples; take `head` of a large part first.
+
+        Raises:
+            GraphError: the input is analog.
+        """
         ...
 
     def __len__(self) -> int: ...
 
-    def dense(self, chosen: Values) -> Bool[np.ndarray, "steps batch neurons"]:
-        """Input spikes of the chosen samples [n_steps, len(chosen), n_neurons], in that order; repeats are allowed."""
+    def dense(self, chosen: Values) -> DenseInput:
+        """Input of the chosen samples [n_steps, len(chosen), n_neurons], in that order; repeats are allowed."""
         ...
 
     def head(self, n: int) -> "Samples":
@@ -94,7 +104,7 @@ class LabelledSpikes:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A classification task. `about` (JSON values) tells how the spikes were made and is kept with trained models."""
+    """A classification task. `about` (JSON values) tells how the input was made and is kept with trained models."""
 
     name: str
     n_classes: int
@@ -109,3 +119,8 @@ class Dataset:
                 raise GraphError(
                     f"Dataset '{self.name}': labels reach {part.labels.min()}..{part.labels.max()}; allowed 0..{self.n_classes - 1}."
                 )
+
+    @property
+    def analog(self) -> bool:
+        """Whether the input is numbers instead of spikes, see `DenseInput`."""
+        return self.train.dense([]).dtype != np.bool_

@@ -25,8 +25,8 @@ from neuromorph.tasks import digits
 from neuromorph.train.checkpoint import load_checkpoint
 from neuromorph.train.config import TrainConfig
 from neuromorph.train.loop import BEST, train
-from neuromorph.train.network import LSNN
 from neuromorph.train.record import record
+from neuromorph.train.storage import Network
 from neuromorph.versions import versions
 
 type Say = Callable[[str], None]
@@ -111,7 +111,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
     return summary
 
 
-def _validate(args: DemoArgs, watch: Stopwatch, model: LSNN, graph: Graph, integer: Graph, test: Samples) -> list[Comparison]:
+def _validate(args: DemoArgs, watch: Stopwatch, model: Network, graph: Graph, integer: Graph, test: Samples) -> list[Comparison]:
     """Every simulator against the reference, floats and integers; one sample of each is kept for the report."""
     done: list[Comparison] = []
     for g in (graph, integer):

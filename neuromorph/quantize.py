@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neuromorph.dataset import ANALOG
 from neuromorph.errors import QuantizationError
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons, Population
@@ -116,6 +117,8 @@ def unsupported(graph: Graph, profile: HardwareProfile) -> list[str]:
     if not profile.resets:
         return [f"Profile {profile.id!r} names no neuron forms: it is an energy reference, not a chip to compile to. Use loihi1 or loihi2."]
     problems: list[str] = []
+    if graph.metadata.items() >= ANALOG.items():
+        problems.append(f"Graph: it was trained on analog input, and {profile.id} takes spikes. Train with an encoding into spikes.")
     for p in graph.populations:
         if isinstance(p, ALIF) and p.adaptation not in profile.adaptations:
             allowed = " or ".join(profile.adaptations) or "none"

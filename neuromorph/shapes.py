@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Bool, Float64, Int8, Int32, Int64, Num
+    from jaxtyping import Bool, Float32, Float64, Int8, Int32, Int64, Num, UInt8
 else:
 
     class _Shaped:
@@ -13,6 +13,6 @@ else:
         def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
             return item[0]
 
-    Bool = Float64 = Int8 = Int32 = Int64 = Num = _Shaped
+    Bool = Float32 = Float64 = Int8 = Int32 = Int64 = Num = UInt8 = _Shaped
 
-__all__ = ["Bool", "Float64", "Int8", "Int32", "Int64", "Num"]
+__all__ = ["Bool", "Float32", "Float64", "Int8", "Int32", "Int64", "Num", "UInt8"]

@@ -30,3 +30,11 @@ def test_training_speed(tmp_path: Path) -> None:
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     found = json.loads(out.read_text())
     assert found["speed"]["tiny"]["ratio"]["norse"]["median"] > 0
+
+
+def test_large_networks(tmp_path: Path) -> None:
+    out = tmp_path / "large.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.large_networks", "--smoke", "--out", str(out)], check=True, cwd=ROOT, capture_output=True
+    )
+    assert json.loads(out.read_text())

@@ -17,12 +17,13 @@ KEPT_SAMPLES = 1000  # of the test part
 
 
 def train(
-    config: Annotated[Path | None, typer.Argument(help="TOML file [the digits demo]; see configs/.")] = None,
+    config: Annotated[str | None, typer.Argument(help="TOML file, or a name: digits, sequential_mnist [digits].")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value over the file; may be repeated.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run [runs/<task>].")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set training.epochs=...")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set training.seed=...")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the configuration as TOML, to start a file of your own, and stop.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a recurrent spiking network (LSNN) with BPTT and DEEP R; without a file, on sequential handwritten digits.
@@ -34,13 +35,16 @@ def train(
 
     Several processes share every batch under torchrun: torchrun --nproc-per-node 4 -m neuromorph train CONFIG
 
-    Example: neuromorph train configs/digits.toml -o runs/loihi1 --set network.adaptation=current --set network.reset=to_value
+    Example: neuromorph train digits -o runs/loihi1 --set network.adaptation=current --set network.reset=to_value
     """
     from neuromorph.train import TrainingInterrupted
     from neuromorph.train.distributed import joined
 
     short = [f"training.{name}={value}" for name, value in (("epochs", epochs), ("seed", seed)) if value is not None]
     chosen = [*(settings or []), *short]
+    if show:
+        _show(config, chosen, resume, as_json)
+        return
     with joined() as ranks:
         try:
             if resume is None:
@@ -64,7 +68,20 @@ def train(
     emit(as_json, summary, table("Training", ["", "value"], [(name.replace("_", " "), value) for name, value in summary.items()]))
 
 
-def _start(config: Path | None, chosen: list[str], out: Path | None, ranks: "Ranks", progress: bool) -> tuple[Path, "TrainResult"]:
+def _show(config: str | None, chosen: list[str], resume: Path | None, as_json: bool) -> None:
+    from neuromorph.train import TrainConfig
+    from neuromorph.train.settings import to_toml
+
+    if resume:
+        raise TrainingError(f"--show is for new runs; the configuration of this one is in {resume / 'config.toml'}.")
+    settings = TrainConfig.read(config, chosen).to_dict()
+    if as_json:
+        emit(True, settings)
+    else:
+        typer.echo(to_toml(settings), nl=False)
+
+
+def _start(config: str | None, chosen: list[str], out: Path | None, ranks: "Ranks", progress: bool) -> tuple[Path, "TrainResult"]:
     from neuromorph.tasks.choose import load_task
     from neuromorph.train import TrainConfig
     from neuromorph.train import train as train_on
@@ -78,12 +95,15 @@ def _start(config: Path | None, chosen: list[str], out: Path | None, ranks: "Ran
     data = load_task(settings.task, str(config or "--set"))
     if ranks.first:
         folder.mkdir(parents=True, exist_ok=True)
-        keep_test_part(folder, data)
+        if data.analog:
+            messages.print("No test.h5: the input is analog, and simulators take spikes.")
+        else:
+            keep_test_part(folder, data)
     return folder, train_on(settings, data, folder=folder, progress=progress, ranks=ranks)
 
 
 def _resume(
-    folder: Path, config: Path | None, chosen: list[str], out: Path | None, ranks: "Ranks", progress: bool
+    folder: Path, config: str | None, chosen: list[str], out: Path | None, ranks: "Ranks", progress: bool
 ) -> tuple[Path, "TrainResult"]:
     from neuromorph.tasks.choose import load_task
     from neuromorph.train import resume

@@ -4,14 +4,14 @@ import math
 import struct
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuromorph.errors import DataError
+from neuromorph.shapes import UInt8
 
 UNSIGNED_BYTE = 0x08
 
 
-def parse(data: bytes, name: str) -> NDArray[np.uint8]:
+def parse(data: bytes, name: str) -> UInt8[np.ndarray, "..."]:
     """The array of an IDX file of unsigned bytes, as a read-only view of `data`; `name` is what messages call it.
 
     Raises:

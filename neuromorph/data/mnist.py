@@ -4,13 +4,12 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuromorph.data.idx import parse
 from neuromorph.data.resources import MNIST, Collection, read
 from neuromorph.errors import DataError
 from neuromorph.graph.populations import Values, read_only
-from neuromorph.shapes import Int64
+from neuromorph.shapes import Int64, UInt8
 
 N_CLASSES = 10
 
@@ -23,7 +22,7 @@ class Images:
         DataError: not one row of pixels a label.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: UInt8[np.ndarray, "_ pixels"]
     labels: Int64[np.ndarray, " samples"]
 
     def __post_init__(self) -> None:
@@ -55,7 +54,7 @@ def load_mnist(root: str | os.PathLike[str] | None = None, collection: Collectio
     return _images(*arrays[:2], name="training"), _images(*arrays[2:], name="test")
 
 
-def _images(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> Images:
+def _images(pixels: UInt8[np.ndarray, "..."], labels: UInt8[np.ndarray, "..."], name: str) -> Images:
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1] or (len(labels) and labels.max() >= N_CLASSES):
         raise DataError(
             f"MNIST: the {name} files have images of shape {pixels.shape} and labels of shape {labels.shape}; "

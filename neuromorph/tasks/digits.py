@@ -6,7 +6,7 @@ import numpy as np
 
 from neuromorph.dataset import Dataset, LabelledSpikes
 from neuromorph.errors import GraphError
-from neuromorph.shapes import Float64
+from neuromorph.shapes import Float64, Int64
 from neuromorph.spikes import Spikes
 
 N_PIXELS = 64
@@ -82,7 +82,7 @@ def load(encoding: Encoding = Encoding(), *, seed: int = 0) -> Dataset:
     return Dataset("digits", 10, **parts, about={**asdict(encoding), "split_seed": seed})
 
 
-def split(labels: np.ndarray, generator: np.random.Generator) -> dict[str, np.ndarray]:
+def split(labels: Int64[np.ndarray, " samples"], generator: np.random.Generator) -> dict[str, Int64[np.ndarray, "_"]]:
     """Indices of the parts "test", "validation" and "train": disjoint, stratified, each in shuffled order."""
     parts: dict[str, list[np.ndarray]] = {"test": [], "validation": [], "train": []}
     for label in np.unique(labels):

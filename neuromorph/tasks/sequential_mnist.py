@@ -2,29 +2,31 @@
 
 import os
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuromorph.data.mnist import N_CLASSES, Images, load_mnist
 from neuromorph.data.resources import MNIST
 from neuromorph.dataset import Dataset
 from neuromorph.errors import GraphError
 from neuromorph.graph.populations import Values
-from neuromorph.shapes import Bool, Int64
+from neuromorph.shapes import Bool, Float32, Int64, UInt8
 from neuromorph.spikes import Spikes, join_spikes
 
 WHITE, FULL = 0, 255
 CUE_PIXELS = 56
 VALIDATION_ONE_IN = 12
 CHUNK = 64
+ABOUT = {"crossings": "threshold crossings", "grey": "grey values"}
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How an image becomes spikes: each pixel lasts `steps_per_pixel` steps, then a cue fires for 56 pixels' time.
+    """How an image becomes input: as threshold crossings, which are spikes, or as `kind` "grey", which is analog (see `GreyImages`).
 
-    Thresholds lie at k / (n_thresholds - 1), k = 0 .. n_thresholds - 1, of full grey, compared in exact integers.
+    Crossings: each pixel lasts `steps_per_pixel` steps, then a cue fires for 56 pixels' time. Thresholds lie at
+    k / (n_thresholds - 1), k = 0 .. n_thresholds - 1, of full grey, compared in exact integers.
     Channels, with m = n_thresholds - 1:
 
         0 .. m - 1     onset k: the pixel sequence rises through threshold k (previous < threshold <= pixel)
@@ -42,6 +44,7 @@ class Encoding:
     n_thresholds: int = 40
     steps_per_pixel: int = 1
     dt: float = 1e-3
+    kind: Literal["crossings", "grey"] = "crossings"
 
     def __post_init__(self) -> None:
         if self.n_thresholds < 2 or self.steps_per_pixel < 1 or not self.dt > 0:
@@ -56,7 +59,7 @@ class Encoding:
         return CUE_PIXELS * self.steps_per_pixel
 
     @property
-    def levels(self) -> NDArray[np.intp]:
+    def levels(self) -> Int64[np.ndarray, "256"]:
         """Thresholds at or below each grey value [256], from 1 (white) to n_thresholds (full)."""
         return np.arange(FULL + 1) * (self.n_thresholds - 1) // FULL + 1
 
@@ -70,7 +73,7 @@ class Encoding:
         return np.concatenate([crossings.reshape(-1, self.n_channels), cue[None]])
 
 
-def encode(pixels: NDArray[np.uint8], encoding: Encoding = Encoding()) -> Bool[np.ndarray, "steps samples channels"]:
+def encode(pixels: UInt8[np.ndarray, "samples pixels"], encoding: Encoding = Encoding()) -> Bool[np.ndarray, "steps samples channels"]:
     """Dense spikes [n_steps, samples, n_channels] of images [samples, pixels] of grey values 0 (white) to 255."""
     now = encoding.levels[pixels.T].repeat(encoding.steps_per_pixel, axis=0)
     before = np.concatenate([np.full_like(now[:1], encoding.levels[WHITE]), now[:-1]])
@@ -128,7 +131,7 @@ class SpikeImages:
 class GreyImages:
     """Images as one input channel that holds each pixel's grey value 0..1 for `steps_per_pixel` steps of `dt` [s], without a cue.
 
-    The paper's other input (`crs_thr` off), decided in the last step. Its values are no spikes, so this is not `Samples`.
+    The paper's other input (`crs_thr` off), decided in the last step. Networks are trained on it; simulators and chips take spikes.
     """
 
     images: Images
@@ -150,8 +153,12 @@ class GreyImages:
     def n_neurons(self) -> int:
         return 1
 
-    def dense(self, chosen: Values) -> NDArray[np.float32]:
-        """Values of the chosen samples [n_steps, len(chosen), 1]."""
+    @property
+    def spikes(self) -> Spikes:
+        raise GraphError('Grey values are no spikes, which simulators and chips take; train with task.encoding.kind = "crossings".')
+
+    def dense(self, chosen: Values) -> Float32[np.ndarray, "steps batch 1"]:
+        """See `Samples.dense`."""
         grey = self.images.select(chosen).pixels.T.astype(np.float32) / np.float32(FULL)
         return grey.repeat(self.steps_per_pixel, axis=0)[..., None]
 
@@ -161,15 +168,22 @@ class GreyImages:
 
 
 def load(encoding: Encoding = Encoding(), *, seed: int = 0, root: str | os.PathLike[str] | None = None) -> Dataset:
-    """MNIST as spikes, encoded sample by sample when asked for; parts as in `load_images`.
+    """MNIST as spikes or grey values, encoded sample by sample when asked for; parts as in `load_images`.
 
     Raises:
         DataError: MNIST is missing (`neuromorph data fetch mnist` gets it) or damaged.
     """
-    parts = {name: SpikeImages(images, encoding) for name, images in load_images(seed=seed, root=root).items()}
+    parts = {name: encoded(images, encoding) for name, images in load_images(seed=seed, root=root).items()}
     sums = {file.name: f"sha256:{file.sha256}" for file in MNIST.files}
-    about = {"encoding": "threshold crossings", **asdict(encoding), "split_seed": seed, **sums}
+    unsaid = {"kind"} if encoding.kind == "crossings" else {"kind", "n_thresholds"}
+    options = {name: value for name, value in asdict(encoding).items() if name not in unsaid}
+    about = {"encoding": ABOUT[encoding.kind], **options, "split_seed": seed, **sums}
     return Dataset("sequential MNIST", N_CLASSES, **parts, about=about)
+
+
+def encoded(images: Images, encoding: Encoding) -> SpikeImages | GreyImages:
+    """Images that become what `encoding` says when asked for."""
+    return SpikeImages(images, encoding) if encoding.kind == "crossings" else GreyImages(images, encoding.steps_per_pixel, encoding.dt)
 
 
 def load_images(*, seed: int = 0, root: str | os.PathLike[str] | None = None) -> dict[str, Images]:
@@ -186,7 +200,7 @@ def load_images(*, seed: int = 0, root: str | os.PathLike[str] | None = None) ->
     return {"train": training.select(train), "validation": training.select(validation), "test": test}
 
 
-def split(labels: Int64[np.ndarray, " samples"], generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def split(labels: Int64[np.ndarray, " samples"], generator: np.random.Generator) -> tuple[Int64[np.ndarray, "_"], Int64[np.ndarray, "_"]]:
     """Rows for training and for validation (one in 12, of every class to within one), both in shuffled order."""
     shuffled = generator.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]

@@ -19,6 +19,8 @@ from neuromorph.train.neurons import LSNNConstants, LSNNState, lsnn_step
 from neuromorph.train.norse_export import export_norse
 from neuromorph.train.readout import LeakyReadout
 from neuromorph.train.record import record
+from neuromorph.train.sparse_deep_r import SparseDeepR
+from neuromorph.train.sparse_network import SparseLSNN
 from neuromorph.train.surrogate import bellec, by_name
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "LSNNRecurrentCell",
     "LSNNState",
     "LeakyReadout",
+    "SparseDeepR",
+    "SparseLSNN",
     "TrainConfig",
     "TrainResult",
     "TrainingInterrupted",

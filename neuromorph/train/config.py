@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from neuromorph.errors import TrainingError
 from neuromorph.hardware import load_profile
@@ -13,6 +13,8 @@ from neuromorph.train.deep_r import Constraint
 from neuromorph.train.network import LSNNConfig
 from neuromorph.train.rewiring import DormantGradients
 from neuromorph.train.settings import build, overrides, plain, read_toml
+from neuromorph.train.shipped import find_config
+from neuromorph.train.sparse_network import check_shape
 
 DIGITS_NETWORK = LSNNConfig(
     n_excitatory=60,
@@ -35,6 +37,10 @@ def _require(section: str, settings: Any, allowed: str, names: Sequence[str]) ->
             raise TrainingError(f"{section}.{name} is {value}; allowed: {allowed}.")
 
 
+def _unknown_to_live(key: str, value: object, cure: str) -> NoReturn:
+    raise TrainingError(f"{key} is {value!r}, which deep_r.storage = 'live' does not know; {cure}.")
+
+
 @dataclass(frozen=True)
 class TaskConfig:
     """The data. `encoding`: options of the task's encoding into spikes; `train`, ...: use only so many samples of a part."""
@@ -55,6 +61,8 @@ class DeepRConfig:
 
     `connectivity`: share of possible synapses that are active; with `final_connectivity` it goes there from update
     `ramp_first` to `ramp_last` (see `ConnectivitySchedule`). `theta_min` (soft): default: what holds `connectivity`.
+    `storage`: "matrix", or "live" synapses alone, for large networks (`SparseLSNN`, `SparseDeepR`): method "deep_r",
+    constraint "projection", dormant gradients "live", constant connectivity, one layer, on the CPU, not for a chip's numbers.
     """
 
     method: Literal["deep_r", "soft"] = "deep_r"
@@ -68,6 +76,7 @@ class DeepRConfig:
     ramp_last: int = 0
     ramp: Ramp = "linear"
     theta_min: float | None = None
+    storage: Literal["matrix", "live"] = "matrix"
 
     def __post_init__(self) -> None:
         for name in ("connectivity", "final_connectivity"):
@@ -76,6 +85,15 @@ class DeepRConfig:
                 raise TrainingError(f"deep_r.{name} is {value}; allowed: above 0, up to 1.")
         _require("deep_r", self, "0 or more", ("l1", "temperature"))
         self.schedule()
+        if self.storage == "live":
+            self._check_live()
+
+    def _check_live(self) -> None:
+        needed = {"method": "deep_r", "constraint": "projection", "dormant_gradients": "live", "final_connectivity": None}
+        for name, value in needed.items():
+            if getattr(self, name) != value:
+                cure = "leave it out" if value is None else f"set it to {value!r}"
+                _unknown_to_live(f"deep_r.{name}", getattr(self, name), cure)
 
     def schedule(self) -> ConnectivitySchedule | None:
         """Of the connectivity, where it changes."""
@@ -189,17 +207,26 @@ class TrainConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
 
+    def __post_init__(self) -> None:
+        if self.deep_r.storage == "live":
+            check_shape(self.network)
+            profile, device = self.quantization.profile, self.training.device
+            if profile:
+                _unknown_to_live("quantization.profile", profile, "leave it out, and quantize the trained network")
+            if device not in ("auto", "cpu"):
+                _unknown_to_live("training.device", device, "set it to 'cpu'")
+
     @classmethod
     def read(cls, path: str | os.PathLike[str] | None = None, assignments: Sequence[str] = ()) -> "TrainConfig":
-        """The configuration of a TOML file, and `section.key=value` assignments over it.
+        """The configuration of a TOML file (or a shipped one, by name), and `section.key=value` assignments over it.
 
         What neither says is as in the digits demo.
 
         Raises:
-            TrainingError: an unknown key, a wrong type, an impossible value.
+            TrainingError: an unknown name or key, a wrong type, an impossible value.
             OSError: the file cannot be read.
         """
-        config = cls() if path is None else build(cls, read_toml(path), str(path), start=cls())
+        config = cls() if path is None else build(cls, read_toml(find_config(path)), str(path), start=cls())
         return build(cls, overrides(assignments), "--set", start=config)
 
     @classmethod
@@ -210,6 +237,11 @@ class TrainConfig:
             TrainingError: an unknown key, a wrong type, an impossible value.
         """
         return build(cls, sections, "TrainConfig", start=cls())
+
+    @property
+    def device(self) -> str:
+        """`training.device`, but the CPU where live synapses alone are stored."""
+        return "cpu" if self.deep_r.storage == "live" else self.training.device
 
     def to_dict(self) -> dict[str, Any]:
         """Nested JSON values, which `build` reads back."""

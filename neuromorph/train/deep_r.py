@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from jaxtyping import Bool, Num
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neuromorph.errors import TrainingError
 from neuromorph.train.connectivity import ConnectivitySchedule, allowed_synapses, choose, count, draw_masks, weakest
-from neuromorph.train.rewiring import NEWBORN, DormantGradients, Rewiring, random_walk
+from neuromorph.train.rewiring import NEWBORN, Rewiring, RewiringOptions, random_walk
 
 __all__ = ["NEWBORN", "Constraint", "DeepR", "allowed_synapses", "draw_masks"]
 
@@ -80,27 +80,12 @@ class DeepR(Rewiring):
         signs: Mapping[str, Num[Tensor, "_ _"]],
         masks: Mapping[str, Bool[Tensor, "_ _"]],
         *,
-        generator: torch.Generator | None = None,
-        seed: int | None = None,
-        allowed: Mapping[str, Bool[Tensor, "_ _"]] | None = None,
-        l1: float = 0.0,
         temperature: float = 0.0,
         constraint: Constraint = "global",
         schedule: ConnectivitySchedule | Mapping[str, ConnectivitySchedule] | None = None,
-        dormant_gradients: DormantGradients = "dense",
+        **options: Unpack[RewiringOptions],
     ) -> None:
-        super().__init__(
-            optimizer,
-            weights,
-            signs,
-            masks,
-            generator=generator,
-            seed=seed,
-            allowed=allowed,
-            l1=l1,
-            temperature=temperature,
-            dormant_gradients=dormant_gradients,
-        )
+        super().__init__(optimizer, weights, signs, masks, temperature=temperature, **options)
         if constraint not in ("global", "projection"):
             raise TrainingError(f"DEEP R: constraint is {constraint!r}; allowed are 'global' and 'projection'.")
         self.constraint: Constraint = constraint

@@ -16,10 +16,10 @@ import torch.distributed as dist
 from jaxtyping import Num, Shaped
 from torch import Tensor
 
-from neuromorph.dataset import Samples
+from neuromorph.dataset import DenseInput, Samples
 from neuromorph.errors import TrainingError
 from neuromorph.graph.populations import Values
-from neuromorph.shapes import Bool, Int64
+from neuromorph.shapes import Int64
 from neuromorph.spikes import Spikes
 
 
@@ -160,7 +160,7 @@ class Share:
     def spikes(self) -> Spikes:
         return self.part.spikes.select(self.chosen)
 
-    def dense(self, chosen: Values) -> Bool[np.ndarray, "steps batch neurons"]:
+    def dense(self, chosen: Values) -> DenseInput:
         """See `Samples.dense`."""
         return self.part.dense(self.chosen[np.asarray(chosen, dtype=np.int64)])
 

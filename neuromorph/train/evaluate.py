@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from neuromorph.dataset import Samples
 from neuromorph.graph.populations import Values
-from neuromorph.train.network import LSNN
+from neuromorph.train.storage import Network
 
 BATCH = 256
 
@@ -25,21 +25,24 @@ class Evaluation:
     rate_hz: float
 
 
-def batch_of(part: Samples, chosen: Values, device: torch.device) -> tuple[Bool[Tensor, "steps batch n_in"], Int64[Tensor, " batch"]]:
-    """Input spikes (booleans) and labels of the chosen samples on a device."""
+type BatchInput = Bool[Tensor, "steps batch n_in"] | Float32[Tensor, "steps batch n_in"]
+
+
+def batch_of(part: Samples, chosen: Values, device: torch.device) -> tuple[BatchInput, Int64[Tensor, " batch"]]:
+    """Input (spikes as booleans, or analog numbers) and labels of the chosen samples on a device."""
     labels = part.labels[np.asarray(chosen, dtype=np.int64)]
     return torch.from_numpy(part.dense(chosen)).to(device), torch.from_numpy(labels).to(device)
 
 
 @torch.no_grad()
 def evaluate(
-    model: LSNN, part: Samples, window: int, logit_scale: float = 1.0, *, between: Callable[[], None] = lambda: None
+    model: Network, part: Samples, window: int, logit_scale: float = 1.0, *, between: Callable[[], None] = lambda: None
 ) -> Evaluation:
     """The model on one part of the data. The decision is the largest readout averaged over the last `window` steps.
 
     `between` is called after each batch and may raise to stop.
     """
-    device = model.readout.weights.device
+    device = model.readout.decay_v.device
     correct = loss = spikes = 0.0
     for first in range(0, len(part), BATCH):
         x, labels = batch_of(part, np.arange(first, min(first + BATCH, len(part))), device)

@@ -19,10 +19,10 @@ from neuromorph.train.evaluate import Evaluation
 from neuromorph.train.history import HistoryFile, Record, best_of
 from neuromorph.train.interrupts import Interrupts, TrainingInterrupted, caught_signals
 from neuromorph.train.monitor import Monitor, monitored
-from neuromorph.train.network import LSNN
 from neuromorph.train.run import Diverged, Run
 from neuromorph.train.settings import build, to_toml
 from neuromorph.train.state import STATE, load_state, save_state
+from neuromorph.train.storage import Network, n_live
 
 BEST, CONFIG = "best.safetensors", "config.toml"
 
@@ -43,13 +43,13 @@ class TrainResult:
     seconds: float
 
     @property
-    def model(self) -> LSNN:
+    def model(self) -> Network:
         return self.checkpoint.model
 
     @property
     def n_active(self) -> int:
-        """Active synapses over all matrices."""
-        return sum(int(mask.sum()) for mask in self.checkpoint.masks.values())
+        """Active synapses over all projections."""
+        return n_live(self.model)
 
     def graph(self) -> Graph:
         """The trained network as a sparse float graph."""

@@ -44,9 +44,9 @@ def overshoots(v: Float[Tensor, "steps batch neurons"], theta: Float[Tensor, "st
 def voltage_regulariser(v: Float[Tensor, "steps batch neurons"], theta: Float[Tensor, "steps batch neurons"]) -> Float[Tensor, ""]:
     """sum_j of `overshoots`, in squared units of v: keeps potentials where the surrogate is not zero.
 
-    Voltage regularisation of Bellec et al. 2020 (e-prop, Nat. Commun. 11:3625, supplement). What differs: it is the gradient
-    of BPTT, through v and through the adaptive threshold theta, instead of an e-prop learning signal; the threshold of that
-    step bounds v on both sides; it is a mean over steps and batch and a sum over neurons, like `rate_regulariser`.
+    The term is that of the Atari code published with Bellec et al. 2020 (e-prop, Nat. Commun. 11:3625), where the adaptive
+    threshold bounds v on both sides too. What differs: a mean over steps and batch and a sum over neurons, like
+    `rate_regulariser`, where the code sums over steps; and BPTT, through v and theta. The paper's own equation was not compared.
     """
     return overshoots(v, theta).sum()
 

@@ -112,7 +112,7 @@ class LSNN(nn.Module):
         self.register_buffer("readout_delays", draw_delays(n_out, width, config.max_readout_delay, generator))
         with torch.no_grad():
             for name, weights in self.weights().items():
-                weights *= _scale(config, dt, name)
+                weights *= initial_scale(config, dt, name)
 
     def layers(self) -> dict[str, LSNNRecurrent]:
         """The hidden layers by the suffix of their names (see `LSNNConfig.suffixes`)."""
@@ -246,7 +246,7 @@ class LSNN(nn.Module):
             weights.copy_(scale * torch.where(signs[name] < 0, -balance.to(weights), 1.0) * sparse)
 
 
-def _scale(config: LSNNConfig, dt: float, name: str) -> float:
+def initial_scale(config: LSNNConfig, dt: float, name: str) -> float:
     """Standard deviation of a weight times sqrt(fan-in), for potentials that wander by v_th (recurrence: half of it)."""
     if name == "readout":
         return 1.0

@@ -6,11 +6,11 @@ import torch
 from neuromorph.graph import LIF, Graph
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
-from neuromorph.train.network import LSNN
+from neuromorph.train.storage import Network
 
 
 @torch.no_grad()
-def record(model: LSNN, graph: Graph, inputs: Spikes) -> Recording:
+def record(model: Network, graph: Graph, inputs: Spikes) -> Recording:
     """Spikes and readouts of `model` on `inputs`, by the populations of `graph` (its export).
 
     The model's dtype counts: give a float64 model where it must agree with other simulators spike for spike.

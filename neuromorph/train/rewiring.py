@@ -5,7 +5,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -18,6 +18,16 @@ from neuromorph.train.connectivity import allowed_synapses, count
 NEWBORN = 1e-12  # strength theta of a synapse that has just been drawn
 
 type DormantGradients = Literal["dense", "live"]
+
+
+class RewiringOptions(TypedDict, total=False):
+    """Options of all rewiring optimizers; see `DeepR`."""
+
+    generator: torch.Generator | None
+    seed: int | None
+    allowed: Mapping[str, Bool[Tensor, "_ _"]] | None
+    l1: float
+    dormant_gradients: DormantGradients
 
 
 class Randomness:
@@ -67,12 +77,12 @@ class Rewiring(ABC):
         signs: Mapping[str, Num[Tensor, "_ _"]],
         masks: Mapping[str, Bool[Tensor, "_ _"]],
         *,
-        generator: torch.Generator | None,
-        seed: int | None,
-        allowed: Mapping[str, Bool[Tensor, "_ _"]] | None,
-        l1: float,
         temperature: float,
-        dormant_gradients: DormantGradients,
+        generator: torch.Generator | None = None,
+        seed: int | None = None,
+        allowed: Mapping[str, Bool[Tensor, "_ _"]] | None = None,
+        l1: float = 0.0,
+        dormant_gradients: DormantGradients = "dense",
     ) -> None:
         self.optimizer = optimizer
         self.weights = dict(weights)

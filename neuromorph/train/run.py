@@ -9,24 +9,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from neuromorph.dataset import Dataset, Samples
+from neuromorph.dataset import ANALOG, Dataset, Samples
 from neuromorph.errors import TrainingError
 from neuromorph.grid import Grid
 from neuromorph.hardware import load_profile
 from neuromorph.train.assemble import assemble, device_of
 from neuromorph.train.checkpoint import Checkpoint
 from neuromorph.train.config import TrainConfig
-from neuromorph.train.connectivity import count
 from neuromorph.train.distributed import Ranks, Share, check_masks, mean_over, sum_gradients
 from neuromorph.train.evaluate import Evaluation, batch_of, evaluate
 from neuromorph.train.history import Record, best_of
 from neuromorph.train.network import LSNN
 from neuromorph.train.quantization_aware import Rounding
-from neuromorph.train.schedule import epoch_order, learning_factor
+from neuromorph.train.schedule import epoch_order, kept_inputs, learning_factor
+from neuromorph.train.storage import Network, active, n_live, synapses
 
 
 class Diverged(TrainingError):
@@ -43,13 +42,18 @@ class Run:
 
     def __init__(self, config: TrainConfig, data: Dataset, ranks: Ranks = Ranks()) -> None:
         self.config, self.data, self.ranks = config, data, ranks
-        self.device = device_of(config.training.device)
+        self.device = device_of(config.device)
         generator = torch.Generator().manual_seed(config.training.seed)
         self.model, self.deep_r = assemble(config, data, generator, self.device)
-        self.initial = {name: weights.detach().clone() for name, weights in self.deep_r.weights.items()}
-        self.requested = count(self.deep_r.masks())
+        self.initial = synapses(self.model)
+        self.requested = n_live(self.model)
         profile = config.quantization.profile
-        self.rounding = Rounding(self.model, self.deep_r.signs, load_profile(profile)) if profile else None
+        if profile and data.analog:
+            raise TrainingError(
+                f"quantization.profile is {profile!r}, but the input of {data.name!r} is analog, and chips take spikes; "
+                "choose an encoding into spikes, or leave the profile out."
+            )
+        self.rounding = self._rounding(profile) if profile else None
         self.best, self.best_grid = copy.deepcopy(self.deployed()), self._grid()
         self.per_epoch = config.per_epoch(len(data.train))
         self.updates = config.updates(len(data.train))
@@ -114,14 +118,14 @@ class Run:
         return accuracy.detach(), error.detach(), rates.detach()
 
     def _batch(self, chosen: np.ndarray, mine: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Input spikes and labels of the samples that are `mine` of a batch; dropout is drawn for the whole of it."""
+        """Input and labels of the samples that are `mine` of a batch; dropout is drawn for the whole of it."""
         x, labels = batch_of(self.data.train, chosen[mine], self.device)
         if share := self.config.training.input_dropout:
             kept = kept_inputs((len(x), len(chosen), x.shape[2]), share, self.config.training.seed, self.update)
-            x = x & torch.from_numpy(kept[:, mine]).to(self.device)
+            x = x * torch.from_numpy(kept[:, mine]).to(self.device)
         return x, labels
 
-    def evaluate(self, model: LSNN, part: Samples, between: Callable[[], None] = lambda: None) -> Evaluation:
+    def evaluate(self, model: Network, part: Samples, between: Callable[[], None] = lambda: None) -> Evaluation:
         """`evaluate`, shared by all ranks; several of them do not call `between`."""
         training, ranks = self.config.training, self.ranks
         if ranks.size == 1:
@@ -131,11 +135,15 @@ class Run:
         (mean,) = mean_over(ranks, len(share) / max(len(part), 1), found)
         return Evaluation(*mean.tolist())
 
-    def deployed(self) -> LSNN:
+    def _rounding(self, profile: str) -> Rounding:
+        assert isinstance(self.model, LSNN), "TrainConfig lets only matrices be rounded"
+        return Rounding(self.model, self.deep_r.signs, load_profile(profile))
+
+    def deployed(self) -> Network:
         """The network that is evaluated and kept: the model, in the chip's numbers where it is trained for a chip."""
         return self.model if self.rounding is None else self.rounding.update()
 
-    def _trained(self) -> LSNN:
+    def _trained(self) -> Network:
         """The network whose loss the next update lowers."""
         settings = self.config.quantization
         if self.rounding is not None and self.update % settings.grid_every == 0:
@@ -172,7 +180,7 @@ class Run:
         samples, correct, loss, rate = self.sums
         trained = Evaluation(correct / samples, loss / samples, rate / samples / self.model.dt)
         lr = self.config.optimizer.lr * self._factor(self.update - 1)
-        self.history.append(Record(self.update, self.update / self.per_epoch, trained, validation, lr, n_active=count(self.deep_r.masks())))
+        self.history.append(Record(self.update, self.update / self.per_epoch, trained, validation, lr, n_active=n_live(self.model)))
         self.sums = [0.0] * 4
         if best_of(self.history) is self.history[-1]:
             self.best.load_state_dict(self.deployed().state_dict())
@@ -183,13 +191,12 @@ class Run:
         """The best model so far, on the CPU."""
         signs = {name: sign.cpu() for name, sign in self.deep_r.signs.items()}
         model = copy.deepcopy(self.best).cpu()
-        masks = {name: signs[name] * w.detach() > 0 for name, w in model.weights().items()}
         initial = {name: w.cpu() for name, w in self.initial.items()}
         lines = tuple(asdict(record) for record in self.history if record.validation)
-        return Checkpoint(model, signs, masks, initial, self.config.to_dict(), self._task(), lines, self.best_grid)
+        return Checkpoint(model, signs, active(model, signs), initial, self.config.to_dict(), self._task(), lines, self.best_grid)
 
     def _task(self) -> dict[str, Any]:
-        return {"name": self.data.name, "about": dict(self.data.about)}
+        return {"name": self.data.name, "about": dict(self.data.about)} | (ANALOG if self.data.analog else {})
 
     def _sizes(self) -> list[int]:
         return [len(part) for part in (self.data.train, self.data.validation, self.data.test)]
@@ -230,8 +237,3 @@ class Run:
         self.initial = dict(state["initial"])
         self.update, self.sums = state["update"], list(state["sums"])
         self.history = [Record.of(values) for values in state["history"]]
-
-
-def kept_inputs(shape: tuple[int, int, int], dropout: float, seed: int, update: int) -> Bool[np.ndarray, "steps batch n_in"]:
-    """Which input spikes of the batch after `update` updates stay, from nothing but seed and `update`."""
-    return np.random.default_rng([seed, update, 1]).random(shape, dtype=np.float32) >= dropout

@@ -1,10 +1,10 @@
-"""What is a pure function of the update number: the learning rate, and which samples are seen."""
+"""What is a pure function of the update number: the learning rate, which samples are seen, and what of their input."""
 
 import math
 
 import numpy as np
 
-from neuromorph.shapes import Int64
+from neuromorph.shapes import Bool, Int64
 from neuromorph.train.config import OptimizerConfig
 
 
@@ -26,3 +26,8 @@ def learning_factor(optimizer: OptimizerConfig, update: int, updates: int) -> fl
 def epoch_order(n_samples: int, seed: int, epoch: int) -> Int64[np.ndarray, " samples"]:
     """The order of all samples in an epoch (0, 1, ...), from nothing but seed and epoch, so that a resumed run has it again."""
     return np.random.default_rng([seed, epoch]).permutation(n_samples)
+
+
+def kept_inputs(shape: tuple[int, int, int], dropout: float, seed: int, update: int) -> Bool[np.ndarray, "steps batch n_in"]:
+    """Which input of the batch after `update` updates stays, from nothing but seed and `update`; the rest is put to 0."""
+    return np.random.default_rng([seed, update, 1]).random(shape, dtype=np.float32) >= dropout

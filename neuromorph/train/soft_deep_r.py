@@ -1,14 +1,14 @@
 """Soft DEEP R: signed synapses that come and go by a random walk, without a fixed number (Bellec et al. 2018, arXiv 1711.05136)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from neuromorph.errors import TrainingError
-from neuromorph.train.rewiring import DormantGradients, Rewiring, random_walk
+from neuromorph.train.rewiring import Rewiring, RewiringOptions, random_walk
 
 
 class SoftDeepR(Rewiring):
@@ -42,28 +42,13 @@ class SoftDeepR(Rewiring):
         *,
         theta_min: float,
         temperature: float,
-        generator: torch.Generator | None = None,
-        seed: int | None = None,
-        allowed: Mapping[str, Bool[Tensor, "_ _"]] | None = None,
-        l1: float = 0.0,
-        dormant_gradients: DormantGradients = "dense",
+        **options: Unpack[RewiringOptions],
     ) -> None:
         if not theta_min < 0:
             raise TrainingError(f"Soft DEEP R: theta_min is {theta_min}; it must be negative.")
         if not temperature > 0:
             raise TrainingError(f"Soft DEEP R: temperature is {temperature}; it must be positive, or no dormant synapse ever wakes up.")
-        super().__init__(
-            optimizer,
-            weights,
-            signs,
-            masks,
-            generator=generator,
-            seed=seed,
-            allowed=allowed,
-            l1=l1,
-            temperature=temperature,
-            dormant_gradients=dormant_gradients,
-        )
+        super().__init__(optimizer, weights, signs, masks, temperature=temperature, **options)
         self.theta_min = theta_min
         draws = self.randomness.at(0)
         self.dormant: dict[str, Float[Tensor, "_ _"]] = {}

@@ -20,7 +20,8 @@ class SparseSynapses(nn.Module):
     Synapse i runs from `source[i]` to `target[i]` (int32 buffers [k]) with weight sign * `strength[i]` (parameter [k],
     >= 0 under `SparseDeepR`). Sign and delay are fixed for every pair that may exist, so that a synapse which dies and
     is reborn has them again, as DEEP R demands (Bellec et al. 2018): the sign is that of the source neuron (Dale's
-    law) or, without `source_signs`, a coin; the delay is uniform in 1..`max_delay`; coin and delay are `pair_hash`es.
+    law) or, without `source_signs`, a coin; the delay is uniform in 1..`max_delay`; coin and delay are `pair_hash`es. All
+    but sizes, `max_delay` and `autapses` is in `state_dict()`; `check` what came from elsewhere.
 
     Args:
         n_source, n_target: sizes.
@@ -37,6 +38,7 @@ class SparseSynapses(nn.Module):
 
     source: Tensor
     target: Tensor
+    seed: Tensor
     source_signs: Tensor | None
 
     def __init__(
@@ -53,12 +55,15 @@ class SparseSynapses(nn.Module):
         autapses: bool = True,
     ) -> None:
         super().__init__()
-        self.n_source, self.n_target, self.seed, self.max_delay, self.autapses = n_source, n_target, seed, max_delay, autapses
+        self.n_source, self.n_target, self.max_delay, self.autapses = n_source, n_target, max_delay, autapses
         self.register_buffer("source", source.to(torch.int32, copy=True))
         self.register_buffer("target", target.to(torch.int32, copy=True))
+        self.register_buffer("seed", torch.tensor(seed & MASK32))
         self.register_buffer("source_signs", None if source_signs is None else source_signs.to(torch.int8, copy=True))
-        self.strength = nn.Parameter(strength.detach().clamp(min=NEWBORN))
-        self._check(strength)
+        self.strength = nn.Parameter(strength.detach().clone())
+        self.check()
+        with torch.no_grad():
+            self.strength.clamp_(min=NEWBORN)
 
     @classmethod
     def draw(
@@ -101,13 +106,15 @@ class SparseSynapses(nn.Module):
         """+1 or -1 of each live synapse [k], in the number type of `strength`."""
         if self.source_signs is not None:
             return self.source_signs[self.source.long()].to(self.strength)
-        coins = pair_hash(self.seed, self.source, self.target, SIGNS) >> 31
+        coins = pair_hash(int(self.seed), self.source, self.target, SIGNS) >> 31
         return (2 * coins - 1).to(self.strength)
 
     @property
     def delays(self) -> Int64[Tensor, " synapses"]:
         """Delay of each live synapse in steps, 1..max_delay."""
-        return 1 + (pair_hash(self.seed, self.source, self.target, DELAYS) * self.max_delay >> 32)
+        if self.max_delay == 1:
+            return torch.ones_like(self.source, dtype=torch.int64)
+        return 1 + (pair_hash(int(self.seed), self.source, self.target, DELAYS) * self.max_delay >> 32)
 
     @property
     def weights(self) -> Float[Tensor, " synapses"]:
@@ -138,8 +145,13 @@ class SparseSynapses(nn.Module):
     def _send(self, x: Float[Tensor, "rows n_source"], part: Int64[Tensor, " part"]) -> Float[Tensor, "rows n_target"]:
         return SparseLinear.apply(x, self.weights[part], self.source[part], self.target[part], self.n_target)  # pyright: ignore[reportReturnType]
 
-    def _check(self, strength: Tensor) -> None:
-        k = len(self.source)
+    def check(self) -> None:
+        """Whether pairs, strengths and signs are possible ones.
+
+        Raises:
+            TrainingError: as on construction.
+        """
+        k, strength = len(self.source), self.strength
         if self.n_source < 1 or self.n_target < 1 or self.max_delay < 1:
             raise TrainingError(f"SparseSynapses: sizes {self.n_source} -> {self.n_target}, max_delay {self.max_delay}; all at least 1.")
         if len(self.target) != k or len(strength) != k:
@@ -151,8 +163,8 @@ class SparseSynapses(nn.Module):
             raise TrainingError("SparseSynapses: a pair is given twice; add such synapses up.")
         if not self.autapses and (self.source == self.target).any():
             raise TrainingError("SparseSynapses: a neuron is connected to itself; allow autapses or leave such pairs out.")
-        if not (strength >= 0).all():
-            raise TrainingError("SparseSynapses: strengths must be numbers >= 0; the sign belongs to the pair.")
+        if not (strength.isfinite() & (strength >= 0)).all():
+            raise TrainingError("SparseSynapses: strengths must be finite numbers >= 0; the sign belongs to the pair.")
         if self.source_signs is not None and (self.source_signs.shape != (self.n_source,) or (self.source_signs.abs() != 1).any()):
             raise TrainingError(f"SparseSynapses: source_signs must be {self.n_source} numbers, each +1 or -1.")
 

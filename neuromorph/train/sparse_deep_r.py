@@ -57,6 +57,11 @@ class SparseDeepR:
         """Live synapses over all projections; never changes."""
         return sum(len(projection.source) for projection in self.synapses.values())
 
+    @property
+    def signs(self) -> dict[str, Tensor]:
+        """Fixed signs kept here: none. The projections know theirs."""
+        return {}
+
     def zero_grad(self) -> None:
         self.optimizer.zero_grad()
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from neuromorph.cli.app import app
 from neuromorph.errors import TrainingError
 from neuromorph.tasks import digits, sequential_mnist
 from neuromorph.tasks.choose import load_task
@@ -18,8 +20,7 @@ from neuromorph.train import LSNN, TrainConfig, allowed_synapses, draw_masks
 from neuromorph.train.config import OptimizerConfig, TaskConfig, TrainingConfig
 from neuromorph.train.schedule import epoch_order, learning_factor
 from neuromorph.train.settings import build, overrides, read_toml, to_toml
-
-CONFIGS = Path(__file__).parents[2] / "configs"
+from neuromorph.train.shipped import FOLDER, shipped
 
 
 def write(folder: Path, text: str) -> Path:
@@ -29,14 +30,14 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_the_digits_file_is_the_default() -> None:
-    read = TrainConfig.read(CONFIGS / "digits.toml")
+    read = TrainConfig.read("digits")
     assert digits.Encoding(**read.task.encoding) == digits.Encoding()  # pyright: ignore[reportArgumentType]
     assert dataclasses.replace(read, task=TaskConfig()) == TrainConfig()
 
 
 def test_the_sequential_mnist_file_is_the_papers() -> None:
     """Sizes of the LSNN code: 80 x 220, 220 x 220 and 220 x 10 possible weights of which 12 %, 8,184, are active."""
-    config = TrainConfig.read(CONFIGS / "sequential_mnist.toml")
+    config = TrainConfig.read("sequential_mnist")
     network = config.network
     assert (network.n_excitatory + network.n_adaptive, network.n_inhibitory) == (166, 54)
     encoding = sequential_mnist.Encoding(**config.task.encoding)  # pyright: ignore[reportArgumentType]
@@ -45,6 +46,24 @@ def test_the_sequential_mnist_file_is_the_papers() -> None:
     masks = draw_masks(allowed_synapses(model.weights()), config.deep_r.connectivity, torch.Generator())
     assert sum(int(mask.sum()) for mask in masks.values()) == int(0.12 * (80 * 220 + 220 * 220 + 220 * 10)) == 8184
     assert config.updates(55_000) == 36_000
+
+
+def test_shipped_configurations_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shipped() == ["digits", "sequential_mnist"]
+    write(tmp_path, "[optimizer]\nlr = 7")
+    assert TrainConfig.read("mine.toml").optimizer.lr == 7.0
+    with pytest.raises(TrainingError, match=r"'mine' is unknown; there are digits, sequential_mnist, or give a path ending in \.toml"):
+        TrainConfig.read("mine")
+
+
+def test_the_program_shows_a_configuration(tmp_path: Path) -> None:
+    """As TOML that it reads back, or as JSON; nothing is trained."""
+    arguments = ["train", "sequential_mnist", "--set", "optimizer.lr=0.5", "--show"]
+    expected = TrainConfig.read("sequential_mnist", ["optimizer.lr=0.5"])
+    toml, as_json = (CliRunner().invoke(app, arguments + more).stdout for more in ([], ["--json"]))
+    assert TrainConfig.read(write(tmp_path, toml)) == expected
+    assert build(TrainConfig, json.loads(as_json), "json") == expected
 
 
 def test_a_file_and_assignments_over_it(tmp_path: Path) -> None:
@@ -181,5 +200,5 @@ def test_epochs_are_shuffled_anew() -> None:
 
 
 def test_files_are_toml() -> None:
-    for path in CONFIGS.glob("*.toml"):
+    for path in FOLDER.glob("*.toml"):
         assert TrainConfig.read(path).task.name == path.stem == read_toml(path)["task"]["name"]

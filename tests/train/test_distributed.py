@@ -20,13 +20,15 @@ from hypothesis import strategies as st
 
 from neuromorph.cli import main
 from neuromorph.errors import TrainingError
+from neuromorph.hardware import load_profile
+from neuromorph.quantize import quantize
 from neuromorph.tasks.choose import load_task
 from neuromorph.train import TrainConfig, TrainingInterrupted, load_checkpoint, resume, train
 from neuromorph.train.distributed import Ranks, Share, joined, mean_over, sum_gradients
 from neuromorph.train.history import HISTORY
 from neuromorph.train.loop import BEST
 from neuromorph.train.run import Run
-from neuromorph.train.settings import to_toml
+from neuromorph.train.settings import build, to_toml
 from neuromorph.train.state import load_state
 
 TINY = TrainConfig.of(
@@ -38,6 +40,8 @@ TINY = TrainConfig.of(
     training={"epochs": 4, "batch": 16, "window": 3, "evaluate_every": 5, "log_every": 2, "digest_every": 2, "dtype": "float64"},
 )
 """The last of the three batches of an epoch has one sample, the test part too: less than one for each of two ranks."""
+AWARE = build(TrainConfig, {"quantization": {"profile": "loihi2", "start_epoch": 1, "grid_every": 4}}, "test", start=TINY)
+"""Trained for a chip: the first epoch in floats, then in its numbers."""
 UPDATES = 12
 CLOSE = 1e-12
 
@@ -82,6 +86,7 @@ def work(rank: int, ports: tuple[int, int], folder: Path) -> None:
     with joined() as ranks:
         assert ranks == Ranks(rank, 2)
         train(TINY, data, folder=folder / "two", progress=False, ranks=ranks)
+        train(AWARE, data, folder=folder / "aware_two", progress=False, ranks=ranks)
         with told(folder / f"stopped_{rank}.json"), signalled(7 if rank else None):
             train(TINY, data, folder=folder / "stopped", progress=False, ranks=ranks)
         resume(folder / "from_one", data, progress=False, ranks=ranks)
@@ -107,6 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one process left in "one", two together elsewhere; "from_one" and "stopped" were begun by the others."""
     folder, data = tmp_path_factory.mktemp("runs"), load_task(TINY.task)
     train(TINY, data, folder=folder / "one", progress=False)
+    train(AWARE, data, folder=folder / "aware_one", progress=False)
     with signalled(5), pytest.raises(TrainingInterrupted):
         train(TINY, data, folder=folder / "from_one", progress=False)
     (folder / "tiny.toml").write_text(to_toml(TINY.to_dict()))
@@ -128,19 +134,32 @@ def said(folder: Path, name: str) -> list[tuple[str, str]]:
     return [tuple(json.loads((folder / f"{name}_{rank}.json").read_text())) for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", ["two", "stopped", "from_one"])
-def test_two_processes_do_what_one_does(name: str, folder: Path) -> None:
-    """Also where one goes on with what two began, and two with what one began."""
-    one, other = load_state(folder / "one"), load_state(folder / name)
+@pytest.mark.parametrize(("name", "alone"), [("two", "one"), ("stopped", "one"), ("from_one", "one"), ("aware_two", "aware_one")])
+def test_two_processes_do_what_one_does(name: str, alone: str, folder: Path) -> None:
+    """Also where one goes on with what two began, and two with what one began; and for a chip's numbers."""
+    one, other = load_state(folder / alone), load_state(folder / name)
     assert one["update"] == other["update"] == UPDATES
     assert one["deep_r"]["digest"] == other["deep_r"]["digest"]
     for part in ("model", "best"):
         for key, expected in one[part].items():
             torch.testing.assert_close(other[part][key], expected, rtol=CLOSE, atol=CLOSE)
-    lines = [[flat(json.loads(line)) for line in (folder / each / HISTORY).read_text().splitlines()] for each in ("one", name)]
+    lines = [[flat(json.loads(line)) for line in (folder / each / HISTORY).read_text().splitlines()] for each in (alone, name)]
     assert len(lines[0]) == len(lines[1])
     for expected, found in zip(*lines):
         assert found == pytest.approx(expected, rel=CLOSE)
+
+
+def test_two_processes_end_with_the_integers_of_one(folder: Path) -> None:
+    """The chip's weights and constants, on a grid that was chosen from the weights of the moment and so moved with them."""
+    one, other = (load_checkpoint(folder / name / BEST) for name in ("aware_one", "aware_two"))
+    assert one.grid == other.grid
+    assert load_state(folder / "aware_one")["grids"] == load_state(folder / "aware_two")["grids"]
+    chip = load_profile("loihi2")
+    graphs = [quantize(each.graph(), chip)[0] for each in (one, other)]
+    assert graphs[0].precision == "integer"
+    assert graphs[0].replace(metadata={}) == graphs[1].replace(metadata={})
+    fresh = Run(AWARE, load_task(AWARE.task))
+    assert fresh.best_grid != one.grid
 
 
 def flat(line: dict[str, Any]) -> dict[str, float]:
