@@ -120,6 +120,33 @@ def _peak() -> float:
     return int(line.split()[1]) / 1024
 
 
+def two_threads(workload: Any, rounds: int) -> dict[str, Any]:
+    """Wall time on one processor over that on two, taking turns, in a process of its own; needs an idle machine."""
+    code = f"import benchmarks.training_speed as b; b.measure_threads({asdict(workload)!r}, {rounds})"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def measure_threads(fields: dict[str, Any], rounds: int) -> None:
+    """Print the wall times [ms] of a step on one and on two processors, and the ratio in each round."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # the kernel makes its threads when it is imported
+    from benchmarks.contestants import CONTESTANTS, Workload
+
+    processors = sorted(os.sched_getaffinity(0))[:2]
+    step = CONTESTANTS["neuromorph"](Workload(**fields))
+    times: dict[int, list[float]] = {1: [], 2: []}
+    for round_ in range(rounds + 1):
+        for n in times:
+            os.sched_setaffinity(0, processors[:n])
+            start = time.perf_counter()
+            step()
+            if round_:
+                times[n].append(1e3 * (time.perf_counter() - start))
+    ratio = np.array(times[1]) / np.array(times[2])
+    summary = {"median": float(np.median(ratio)), "low": float(ratio.min()), "high": float(ratio.max())}
+    print(json.dumps({"workload": fields, "wall_ms": {n: float(np.median(t)) for n, t in times.items()}, "ratio": summary}))
+
+
 def main(args: Args) -> dict[str, Any]:
     one_thread()
     from neuromorph.files import atomic_write
@@ -132,6 +159,9 @@ def main(args: Args) -> dict[str, Any]:
         for name, workload, libraries in _memory_cases(args.smoke):
             found["memory_mb"][name] = {library: memory(library, workload) for library in libraries}
             print(f"{name:28} memory MB  " + "  ".join(f"{k} {v:.1f}" for k, v in found["memory_mb"][name].items()), flush=True)
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        found["two_threads"] = two_threads(_parallel(args.smoke), args.rounds)
+        print(f"two threads: x{found['two_threads']['ratio']['median']:.2f} of one (wall time)", flush=True)
     atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
     if not args.smoke:
         plot(found, args.out.with_suffix(".png"))
@@ -151,6 +181,12 @@ def _memory_cases(smoke: bool) -> list[tuple[str, Any, tuple[str, ...]]]:
         ("T=400 B=32 12 %", replace(sparse, steps=400), ("neuromorph",)),
         ("T=1600 B=32 12 %", replace(sparse, steps=1600), ("neuromorph",)),
     ]
+
+
+def _parallel(smoke: bool) -> Any:
+    from benchmarks.contestants import Workload
+
+    return Workload(steps=60, n=20, batch=64) if smoke else Workload(batch=128, density=0.12)
 
 
 def _show(name: str, row: dict[str, Any]) -> None:

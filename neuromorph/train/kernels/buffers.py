@@ -1,5 +1,6 @@
 """Working memory that is used again: fresh pages cost more than the arithmetic on them."""
 
+import math
 import threading
 import weakref
 from collections import defaultdict
@@ -15,7 +16,7 @@ _lock = threading.Lock()
 
 def scratch(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array at a multiple of 64 bytes, with any content; its memory goes to the next one of its size when it is no longer used."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     with _lock:
         block = _idle[size].pop() if _idle[size] else np.empty(size + ALIGNMENT, np.uint8)
     raw = np.frombuffer(memoryview(block), np.uint8)
