@@ -111,7 +111,7 @@ class SynapticInput:
         _, n_samples, n_target = self.ring.shape
         slot = (t + p.delays[synapse]) % self.depth
         place = (slot * n_samples + np.repeat(sample, fan)) * n_target + p.indices[synapse]
-        self.ring += np.bincount(place, weights=p.weights[synapse], minlength=self.ring.size).reshape(self.ring.shape)
+        np.add.at(self.ring.reshape(-1), place, p.weights[synapse])  # one after the other, so that the order of a sum is known
 
     def receive(self, t: int) -> np.ndarray:
         """The sum that arrives at step t [n_samples, n_target]; integers are shifted by the projection's exponent."""

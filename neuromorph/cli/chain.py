@@ -118,7 +118,7 @@ def _improvement(found: "Calibration | None") -> str | None:
 def run(
     model: Model,
     inputs: Inputs,
-    backend: Annotated[str, typer.Option(help="Simulator: reference, brian2 or lava.")] = "reference",
+    backend: Annotated[str, typer.Option(help="Simulator: reference, fast, brian2 or lava.")] = "reference",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Recording to write [not written].")] = None,
     samples: Samples = None,
     states: Annotated[list[str] | None, typer.Option(help="Population whose membrane potential is recorded; repeat for more.")] = None,

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from neuromorph.simd import share as sharing
 from neuromorph.train.constants import StepConstants
 from neuromorph.train.kernels import packing, sequence
 from neuromorph.train.kernels.neuron import BELLEC
@@ -243,7 +244,7 @@ def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     k = layer(3, steps=50, batch=130, n_in=7, n=23, n_out=3, slots=3)
     found = []
     for threads in (1, 2, 5):
-        monkeypatch.setattr(sequence, "threads", lambda n=threads: n)
+        monkeypatch.setattr(sharing, "threads", lambda n=threads: n)
         found.append(gradients(kernel, k, 0)[1])
     for other in found[1:]:
         assert all(torch.equal(found[0][name], other[name]) for name in other)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuromorph.train.kernels.lanes import LANES, compiled, inlined, load, lowest, multiply_add
+from neuromorph.simd.lanes import LANES, compiled, inlined, load, lowest, multiply_add
 
 
 class Leaky(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from neuromorph.train.kernels.lanes import compiled
+from neuromorph.simd.lanes import compiled
 
 
 @dataclass(frozen=True, eq=False)

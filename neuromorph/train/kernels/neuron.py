@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuromorph.train.kernels.lanes import (
+from neuromorph.simd.lanes import (
     exponential,
     inlined,
     keep,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from neuromorph.train.kernels.buffers import zeros
-from neuromorph.train.kernels.lanes import LANES, compiled, ones
+from neuromorph.simd.buffers import zeros
+from neuromorph.simd.lanes import LANES, compiled, ones
 
 
 def pack(x: np.ndarray) -> np.ndarray | None:

@@ -5,9 +5,7 @@ the number of threads. The oracle is the loop over `neurons.fire`: the same spik
 """
 
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neuromorph.simd.buffers import scratch, zeros
+from neuromorph.simd.lanes import LANES
+from neuromorph.simd.share import share
 from neuromorph.train.kernels import leaky, neuron, packing, synapses, tile
-from neuromorph.train.kernels.buffers import scratch, zeros
-from neuromorph.train.kernels.lanes import LANES
 from neuromorph.train.kernels.matrices import Edges, Matrix, Projection, by_source
 
 CONSTANTS = ("decay_v", "decay_u", "gain", "bias", "v_th", "decay_a", "kappa")
@@ -65,14 +64,6 @@ class Result(NamedTuple):
     spikes: Tensor | None
     rates: Tensor
     overshoot: Tensor
-
-
-def threads() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-_pool = ThreadPoolExecutor(max_workers=max(threads(), 1), thread_name_prefix="lsnn")
 
 
 class _Run:
@@ -153,21 +144,6 @@ class _Run:
         r = leaky.Leaky(weight.shape[1], plan.window is not None, slots, weight, delay.astype(np.int64), k.astype(dtype), *constants)
         return r, (k[-1] * plan.readout["bias"]).astype(dtype)
 
-    def _share(self, work: Callable[[], Callable[[int], None]]) -> None:
-        """Call `work()` once a thread for its working memory, then what it gives for each tile."""
-        tiles = iter(range(self.n_tiles))
-
-        def take(_: int) -> None:
-            run = work()
-            for number in tiles:
-                run(number)
-
-        n = min(threads(), self.n_tiles)
-        if n == 1:
-            take(0)
-        else:
-            list(_pool.map(take, range(n)))
-
     def _tile(self, number: int) -> tile.Tile:
         first = number * LANES
         n = min(LANES, self.batch - first)
@@ -201,7 +177,7 @@ class _Run:
 
             return run
 
-        self._share(work)
+        share(work, self.n_tiles)
         if r.mean:
             trace += self.bias
         return trace, outside
@@ -238,7 +214,7 @@ class _Run:
 
             return run
 
-        self._share(work)
+        share(work, self.n_tiles)
         weights = self._gradients(sum(edges[1:], edges[0]))
         summed = sum((c.sum(2) for c in constants[1:]), constants[0].sum(2)) if wants["constants"] else None
         return {**weights, "readout": readout.sum(0).T, "x": x, "drive": drive, "constants": summed}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuromorph.train.kernels.lanes import (
+from neuromorph.simd.lanes import (
     BLOCK,
     LANES,
     add_at,

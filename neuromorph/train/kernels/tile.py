@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuromorph.train.kernels.lanes import LANES, compiled, greater, inlined, keep, load, multiply_add, splat, store, turn, where, zeros
+from neuromorph.simd.lanes import LANES, compiled, greater, inlined, keep, load, multiply_add, splat, store, turn, where, zeros
 from neuromorph.train.kernels.leaky import integrate, integrate_back, read, readout_gradient, spike_gradient
 from neuromorph.train.kernels.neuron import adjoint, advance, blocked, overshoot
 from neuromorph.train.kernels.synapses import deliver, find_events, product, pull, weight_gradient

@@ -26,6 +26,7 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": True, "_nrt": False}
 """Without numba's reference counts: kernels only work in arrays that their caller holds."""
+INLINED: Any = {**_OPTIONS, "forceinline": True}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -35,7 +36,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 def inlined(function: Callable[..., Any]) -> Any:
     """As `compiled`, always inlined into its callers: for what runs once a neuron and step."""
-    return njit(**_OPTIONS, forceinline=True)(inspect.unwrap(function))
+    return njit(**INLINED)(inspect.unwrap(function))
 
 
 def operation(function: Callable[..., Any]) -> Any:
@@ -62,38 +63,55 @@ def _splat(b: Any, scalar: Any, width: int) -> Any:
     return b.shuffle_vector(v, ir.Constant(v.type, ir.Undefined), ir.Constant(ir.VectorType(_I32, width), [_I32(0)] * width))
 
 
-def _arithmetic(op: Any, name: str) -> None:
+def _arithmetic(op: Any, name: str | None, whole: str | None) -> None:
+    """Teach numba an operator on lanes by LLVM's instructions for floats and for integers; numbers are spread over the lanes."""
+
     @infer_global(op)  # pyright: ignore[reportOptionalCall]
     class _Template(AbstractTemplate):
         def generic(self, args, kws):
             vectors = [a for a in args if isinstance(a, Vector)]
-            if vectors and all(isinstance(a, Vector) or a == vectors[0].dtype for a in args):
+            if vectors and all(a == vectors[0] or _fits(a, vectors[0].dtype) for a in args):
                 return signature(vectors[0], *args)
             return None
 
     def lower(context, b, sig, args):
-        width = sig.return_type.width
-        return getattr(b, name)(*(x if isinstance(t, Vector) else _splat(b, x, width) for x, t in zip(args, sig.args)))
+        kind = sig.return_type
+        values = [x if isinstance(t, Vector) else _splat(b, context.cast(b, x, t, kind.dtype), kind.width) for x, t in zip(args, sig.args)]
+        return getattr(b, str(whole if isinstance(kind.dtype, types.Integer) else name))(*values)
 
-    for kinds in ((Vector, Vector), (Vector, types.Float), (types.Float, Vector)):
+    for kinds in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
         lower_builtin(op, *kinds)(lower)
 
 
-for _op, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
-    _arithmetic(_op, _name)
+def _fits(kind: Any, dtype: Any) -> bool:
+    return kind == dtype or (isinstance(kind, types.Integer) and isinstance(dtype, types.Integer))
+
+
+for _op, _name, _whole in (
+    (operator.add, "fadd", "add"),
+    (operator.sub, "fsub", "sub"),
+    (operator.mul, "fmul", "mul"),
+    (operator.truediv, "fdiv", None),
+    (operator.lshift, None, "shl"),
+    (operator.rshift, None, "ashr"),
+    (operator.and_, None, "and_"),
+    (operator.or_, None, "or_"),
+    (operator.xor, None, "xor"),
+):
+    _arithmetic(_op, _name, _whole)
 
 
 def _element(context, b, kind, array, index):
     return b.gep(context.make_array(kind)(context, b, array).data, [index])
 
 
-def _load(width: int) -> Any:
+def _load(width: int, unit: int) -> Any:
     def load(typing, array, i):
         def code(context, b, sig, args):
             kind = context.get_value_type(sig.return_type)
-            p = _element(context, b, sig.args[0], args[0], b.mul(args[1], _I64(width)))
+            p = _element(context, b, sig.args[0], args[0], b.mul(args[1], _I64(unit)))
             value = b.load(b.bitcast(p, kind.as_pointer()))
-            value.align = min(64, width * array.dtype.bitwidth // 8)
+            value.align = min(64, unit * array.dtype.bitwidth // 8)
             return value
 
         return Vector(array.dtype, width)(array, types.int64), code
@@ -101,11 +119,11 @@ def _load(width: int) -> Any:
     return operation(load)
 
 
-def _store(width: int) -> Any:
+def _store(unit: int) -> Any:
     def store(typing, array, i, v):
         def code(context, b, sig, args):
-            p = _element(context, b, sig.args[0], args[0], b.mul(args[1], _I64(width)))
-            b.store(args[2], b.bitcast(p, args[2].type.as_pointer()), align=min(64, width * array.dtype.bitwidth // 8))
+            p = _element(context, b, sig.args[0], args[0], b.mul(args[1], _I64(unit)))
+            b.store(args[2], b.bitcast(p, args[2].type.as_pointer()), align=min(64, unit * array.dtype.bitwidth // 8))
             return context.get_dummy_value()
 
         return types.void(array, types.int64, v), code
@@ -113,9 +131,11 @@ def _store(width: int) -> Any:
     return operation(store)
 
 
-load, store = _load(LANES), _store(LANES)
+load, store = _load(LANES, LANES), _store(LANES)
 """`load(array, i)`: the lanes of row i of an array (..., 32); `store(array, i, v)` puts them back."""
-load_half, store_half = _load(LANES // 2), _store(LANES // 2)
+load_half, store_half = _load(LANES // 2, LANES // 2), _store(LANES // 2)
+load_2, load_4 = _load(2 * LANES, LANES), _load(4 * LANES, LANES)
+"""2 or 4 rows at once, from row i on; `store` puts them back."""
 
 
 @operation
@@ -129,12 +149,24 @@ def at(typing, array, i):
 
 
 @operation
+def put(typing, array, i, x):
+    """Write x to element i of the flat array, without a check."""
+
+    def code(context, b, sig, args):
+        b.store(args[2], _element(context, b, sig.args[0], args[0], args[1]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, array.dtype), code
+
+
+@operation
 def add_at(typing, array, i, x):
     """Add x to element i of the flat array, without a check."""
 
     def code(context, b, sig, args):
         p = _element(context, b, sig.args[0], args[0], args[1])
-        b.store(b.fadd(b.load(p), args[2]), p)
+        add = b.add if isinstance(array.dtype, types.Integer) else b.fadd
+        b.store(add(b.load(p), args[2]), p)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, array.dtype), code
@@ -145,13 +177,28 @@ def _lanes(b: Any, mask: Any, width: int) -> Any:
     return b.bitcast(mask, ir.VectorType(ir.IntType(1), width))
 
 
+def _compare(b: Any, kind: Vector, sign: str, x: Any, y: Any) -> Any:
+    return b.icmp_signed(sign, x, y) if isinstance(kind.dtype, types.Integer) else b.fcmp_ordered(sign, x, y)
+
+
 @operation
 def greater(typing, x, y):
     """Mask of the lanes where x > y."""
     mask = types.Integer.from_bitwidth(x.width, False)
 
     def code(context, b, sig, args):
-        return b.bitcast(b.fcmp_ordered(">", *args), ir.IntType(x.width))
+        return b.bitcast(_compare(b, x, ">", *args), ir.IntType(x.width))
+
+    return mask(x, y), code
+
+
+@operation
+def differ(typing, x, y):
+    """Mask of the lanes where x != y."""
+    mask = types.Integer.from_bitwidth(x.width, False)
+
+    def code(context, b, sig, args):
+        return b.bitcast(_compare(b, x, "!=", *args), ir.IntType(x.width))
 
     return mask(x, y), code
 
@@ -192,7 +239,17 @@ def smaller(typing, x, y):
     """min(x, y)"""
 
     def code(context, b, sig, args):
-        return b.select(b.fcmp_ordered("<", *args), *args)
+        return b.select(_compare(b, x, "<", *args), *args)
+
+    return x(x, y), code
+
+
+@operation
+def larger(typing, x, y):
+    """max(x, y)"""
+
+    def code(context, b, sig, args):
+        return b.select(_compare(b, x, ">", *args), *args)
 
     return x(x, y), code
 
@@ -235,9 +292,20 @@ def splat(typing, x, like):
     """The number x in every lane."""
 
     def code(context, b, sig, args):
-        return _splat(b, args[0], like.width)
+        return _splat(b, context.cast(b, args[0], x, like.dtype), like.width)
 
     return like(x, like), code
+
+
+@operation
+def widen(typing, x, array):
+    """Lanes of whole numbers in the type of the array, which may be wider."""
+    kind = Vector(array.dtype, x.width)
+
+    def code(context, b, sig, args):
+        return args[0] if kind == x else b.sext(args[0], context.get_value_type(kind))
+
+    return kind(x, array), code
 
 
 @operation

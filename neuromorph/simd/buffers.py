@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neuromorph.train.kernels.lanes import ALIGNMENT
+from neuromorph.simd.lanes import ALIGNMENT
 
 _idle: defaultdict[int, list[np.ndarray]] = defaultdict(list)
 _lock = threading.Lock()

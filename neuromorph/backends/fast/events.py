@@ -1,0 +1,60 @@
+"""Between spikes as events and what the kernel reads and writes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from neuromorph.backends.fast.kernel import WORD, Train
+from neuromorph.simd.lanes import compiled, lowest
+from neuromorph.spikes import Spikes
+
+
+def train_of(inputs: Sequence[Spikes]) -> Train:
+    """Events of the input populations, side by side."""
+    n_samples = inputs[0].n_samples
+    if len(inputs) == 1:
+        sample, step, source = inputs[0].sample, inputs[0].step, inputs[0].neuron
+    else:
+        firsts = np.cumsum([0, *(s.n_neurons for s in inputs)])
+        columns = [(s.sample, s.step, s.neuron + np.int32(first)) for s, first in zip(inputs, firsts)]
+        sample, step, source = (np.concatenate(each) for each in zip(*columns))
+        order = np.lexsort((source, step, sample))
+        sample, step, source = sample[order], step[order], source[order]
+    return Train(np.searchsorted(sample, np.arange(n_samples + 1)), step, source)
+
+
+def spikes_of(z: np.ndarray, first: int, n: int, dt: float) -> Spikes:
+    """The spikes of the places first .. first + n - 1 of words [samples, steps, words]."""
+    sample, step, neuron = (np.empty(_count(z, first, n), np.int32) for _ in range(3))
+    _list(z, first, n, sample, step, neuron)
+    return Spikes(sample, step, neuron, z.shape[0], z.shape[1], n, dt)
+
+
+@compiled
+def _count(z, first, n):
+    total = 0
+    for b in range(z.shape[0]):
+        for t in range(z.shape[1]):
+            for w in range(first // WORD, (first + n - 1) // WORD + 1):
+                m = z[b, t, w]
+                while m:
+                    total += first <= w * WORD + lowest(m) < first + n
+                    m &= m - np.uint16(1)
+    return total
+
+
+@compiled
+def _list(z, first, n, sample, step, neuron):
+    k = 0
+    for b in range(z.shape[0]):
+        for t in range(z.shape[1]):
+            for w in range(first // WORD, (first + n - 1) // WORD + 1):
+                m = z[b, t, w]
+                while m:
+                    j = w * WORD + lowest(m) - first
+                    m &= m - np.uint16(1)
+                    if 0 <= j < n:
+                        sample[k] = b
+                        step[k] = t
+                        neuron[k] = j
+                        k += 1

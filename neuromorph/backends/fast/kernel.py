@@ -1,0 +1,270 @@
+"""All steps of one sample, 16 neurons side by side in SIMD lanes: `reference`'s step, bit for bit.
+
+The state of a network of some hundred neurons stays in the processor's first cache; only spikes cost synaptic work.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neuromorph.backends.fast.arithmetic import amplified, clipped, decayed, lowered, raised, wrapped
+from neuromorph.simd.lanes import (
+    LANES,
+    add_at,
+    at,
+    compiled,
+    differ,
+    greater,
+    inlined,
+    keep,
+    load,
+    load_2,
+    load_4,
+    load_half,
+    lowest,
+    put,
+    store,
+    store_half,
+    where,
+    widen,
+    zeros,
+)
+
+V, U, A = range(3)
+"""State variables, in the order in which their saturations are counted."""
+WORD = LANES // 2
+"""Neurons whose spikes of a step are one word."""
+
+
+class Train(NamedTuple):
+    """All input events: those of sample s are `step` and `source` [begin[s] : begin[s + 1]], ascending by both."""
+
+    begin: np.ndarray
+    step: np.ndarray
+    source: np.ndarray
+
+
+class State(NamedTuple):
+    """`v`, `u`, `a`, `drive` [places]; `ring` [columns]: spikes on their way; `fired`, `blocked` [words]: who spiked last, who
+    is refractory; `recent` [longest refractory period, words]: who spiked.
+
+    `source` [sources]: who spikes in this step, those of population p at begin[p] .. begin[p + 1] - 1.
+    """
+
+    v: np.ndarray
+    u: np.ndarray
+    a: np.ndarray
+    drive: np.ndarray
+    ring: np.ndarray
+    fired: np.ndarray
+    blocked: np.ndarray
+    recent: np.ndarray
+    source: np.ndarray
+    begin: np.ndarray
+
+
+class Found(NamedTuple):
+    """What is kept: `z` [samples, steps, words]: spikes; `v`, `a` [steps, samples, kept] of the places `kept_v`, `kept_a`;
+    `saturated` [populations, 3]: how often V, U, A were clipped or wrapped.
+    """
+
+    z: np.ndarray
+    v: np.ndarray
+    a: np.ndarray
+    kept_v: np.ndarray
+    kept_a: np.ndarray
+    saturated: np.ndarray
+
+
+@compiled
+def simulate(first, last, g, train, s, found):
+    """Run samples first .. last - 1 through the graph `g` (`tables.Tables`), each from zero state; adds to `found`."""
+    for sample in range(first, last):
+        _simulate(sample, g, train, s, found)
+
+
+@inlined
+def _simulate(sample, g, train, s, found):
+    s.v[:] = 0
+    s.u[:] = 0
+    s.a[:] = 0
+    s.ring[:] = 0
+    z, words = found.z[sample], found.z.shape[2]
+    s.fired[:] = 0
+    s.recent[:] = 0
+    event, last = train.begin[sample], train.begin[sample + 1]
+    for t in range(z.shape[0]):
+        s.drive[:] = 0
+        for line in range(len(g.lines.width)):
+            _receive(t, line, g.lines, s)
+        _refractory(t, g.reach, s)
+        for run in range(len(g.runs.first)):
+            _advance(t * words, run, z, g.constants, g.runs, g.owner, s, found.saturated)
+        _remember(t, s)
+        for i in range(len(found.kept_v)):
+            found.v[t, sample, i] = s.v[found.kept_v[i]]
+        for i in range(len(found.kept_a)):
+            found.a[t, sample, i] = s.a[found.kept_a[i]]
+        n = 0
+        while event < last and at(train.step, event) == t:
+            put(s.source, n, at(train.source, event))
+            event += 1
+            n += 1
+        _list_events(g.n_in, g.sources, n, s)
+        for line in range(len(g.lines.width)):
+            _send(t, line, g.lines, g.sources, s)
+
+
+@inlined
+def _receive(t, line, g, s):
+    """Add what arrives at step t through a line to s.drive, and empty its place."""
+    slot = (at(g.ring, line) + (t % at(g.slots, line)) * at(g.width, line)) // WORD
+    target, shifts, down = at(g.target, line) // WORD, at(g.shifts, line) // WORD, at(g.down, line) != 0
+    for w in range(at(g.width, line) // WORD):
+        sums, shift = load_half(s.ring, slot + w), load_half(g.shift, shifts + w)
+        sums = lowered(sums, shift) if down else raised(sums, shift)
+        store_half(s.drive, target + w, load_half(s.drive, target + w) + sums)
+        store_half(s.ring, slot + w, zeros(sums))
+
+
+@inlined
+def _refractory(t, reach, s):
+    """s.blocked: the neurons that are refractory at step t."""
+    periods, chunks = len(s.recent), len(s.blocked) // WORD
+    for chunk in range(chunks):
+        blocked = zeros(load_half(s.blocked, chunk))
+        for d in range(periods):
+            past = load_half(s.recent, ((t - 1 - d) % periods) * chunks + chunk)
+            blocked = blocked | (past & load_half(reach, d * chunks + chunk))
+        store_half(s.blocked, chunk, blocked)
+
+
+@inlined
+def _remember(t, s):
+    """Put the spikes of step t into s.recent."""
+    periods, chunks = len(s.recent), len(s.blocked) // WORD
+    if periods:
+        for chunk in range(chunks):
+            store_half(s.recent, (t % periods) * chunks + chunk, load_half(s.fired, chunk))
+
+
+@inlined
+def _advance(now, run, z, c, g, owner, s, saturated):
+    """Lines 2-6 of the step for neurons of one form, and their spikes in the words of z from `now` on."""
+    spikes, adapts, by_threshold = at(g.spikes, run) != 0, at(g.adapts, run) != 0, at(g.by_threshold, run) != 0
+    subtract, has_current = at(g.subtract, run) != 0, at(g.current, run) != 0
+    for w in range(at(g.first, run), at(g.last, run)):
+        fired = at(s.fired, w)
+        raw_u = load_half(s.drive, w)
+        if has_current:
+            raw_u = decayed(load_half(s.u, w), load_half(c.decay_u, w)) + raw_u
+        u = wrapped(raw_u)
+        _count(raw_u, u, w, U, owner, saturated)
+        if has_current:
+            store_half(s.u, w, u)
+        v = load_half(s.v, w)
+        threshold = load_half(c.v_th, w)
+        crossed, h = threshold, zeros(v)
+        if adapts:
+            a = load_half(s.a, w)
+            before = decayed(a, load_half(c.decay_a, w))
+            raw_a = where(fired, before + load_half(c.kappa, w), before)
+            new = clipped(raw_a)
+            _count(raw_a, new, w, A, owner, saturated)
+            store_half(s.a, w, new)
+            if by_threshold:
+                crossed = threshold + a
+                threshold = threshold + new
+            else:
+                h = new
+        if not subtract:
+            v = where(fired, load_half(c.v_reset, w), v)
+        raw_v = decayed(v, load_half(c.decay_v, w)) + amplified(u, load_half(c.gain, w)) + load_half(c.bias, w) - h
+        if subtract:
+            raw_v = raw_v - keep(fired, crossed)
+        v = clipped(raw_v)
+        _count(raw_v, v, w, V, owner, saturated)
+        store_half(s.v, w, v)
+        if spikes:
+            mask = greater(v, threshold) & ~at(s.blocked, w)
+            put(z, now + w, mask)
+            put(s.fired, w, mask)
+
+
+@inlined
+def _count(raw, bounded, w, variable, owner, saturated):
+    lost = differ(raw, bounded)
+    while lost:
+        saturated[owner[w * WORD + lowest(lost)], variable] += 1
+        lost &= lost - np.uint16(1)
+
+
+@inlined
+def _list_events(n_in, sources, n, s):
+    """Add the neurons that spike to the n inputs in s.source, and find where each population begins."""
+    for w in range(len(s.fired)):
+        m = at(s.fired, w)
+        while m:
+            put(s.source, n, np.int32(n_in + w * WORD + lowest(m)))
+            m &= m - np.uint16(1)
+            n += 1
+    k = 0
+    for p in range(len(sources)):
+        while k < n and at(s.source, k) < at(sources, p):
+            k += 1
+        put(s.begin, p, k)
+
+
+@inlined
+def _send(t, line, g, sources, s):
+    """Send the events of step t through a line."""
+    begin, end = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line))
+    first = at(sources, at(g.from_, line))
+    if at(g.row, line) >= 0:
+        _send_rows(line, begin, end, first, g, s)
+        return
+    width, slots = at(g.width, line), at(g.slots, line)
+    now = t % slots
+    ahead = at(g.ring, line) + now * width
+    for i in range(begin, end):
+        p = at(g.ptrs, line) + (np.int64(at(s.source, i)) - first) * slots
+        cut = at(g.ptr, p + slots - 1 - now)
+        for q in range(at(g.ptr, p), cut):
+            add_at(s.ring, ahead + np.int64(at(g.place, q)), at(g.weight, q))
+        for q in range(cut, at(g.ptr, p + slots)):
+            add_at(s.ring, ahead - slots * width + np.int64(at(g.place, q)), at(g.weight, q))
+
+
+def _adding(load: Any) -> Any:
+    """Sum of what `load` takes of the rows of the events begin .. end - 1."""
+
+    @inlined
+    def add(begin, end, row, blocks, rows, s, out):
+        total = zeros(load(rows, 0))
+        for i in range(begin, end):
+            total = total + load(rows, row + np.int64(at(s.source, i)) * blocks)
+        store(s.ring, out, widen(total, s.ring))
+
+    return add
+
+
+_add_1, _add_2, _add_4 = _adding(load), _adding(load_2), _adding(load_4)
+
+
+@inlined
+def _send_rows(line, begin, end, first, g, s):
+    """Sums of rows of weights, which arrive at the next step; as many columns at once as the registers hold."""
+    blocks = at(g.width, line) // LANES
+    row, out = at(g.row, line) // LANES - first * blocks, at(g.ring, line) // LANES
+    c = 0
+    if g.rows.itemsize == 2:
+        while c + 4 <= blocks:
+            _add_4(begin, end, row + c, blocks, g.rows, s, out + c)
+            c += 4
+    if g.rows.itemsize <= 4:
+        while c + 2 <= blocks:
+            _add_2(begin, end, row + c, blocks, g.rows, s, out + c)
+            c += 2
+    while c < blocks:
+        _add_1(begin, end, row + c, blocks, g.rows, s, out + c)
+        c += 1
