@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from neuromorph.backends.fast.kernel import WORD, Train
-from neuromorph.simd.lanes import compiled, lowest
+from neuromorph.simd.lanes import compiled, inlined, lowest, ones
 from neuromorph.spikes import Spikes
 
 
@@ -30,16 +30,24 @@ def spikes_of(z: np.ndarray, first: int, n: int, dt: float) -> Spikes:
     return Spikes(sample, step, neuron, z.shape[0], z.shape[1], n, dt)
 
 
+@inlined
+def _part(z, b, t, w, first, n):
+    """Word w of the spikes at step t of sample b, without neurons before `first` and from first + n on."""
+    m = z[b, t, w]
+    if w * WORD < first:
+        m &= np.uint16(0xFFFF << (first - w * WORD))
+    if (w + 1) * WORD > first + n:
+        m &= np.uint16(0xFFFF >> ((w + 1) * WORD - first - n))
+    return m
+
+
 @compiled
 def _count(z, first, n):
     total = 0
     for b in range(z.shape[0]):
         for t in range(z.shape[1]):
             for w in range(first // WORD, (first + n - 1) // WORD + 1):
-                m = z[b, t, w]
-                while m:
-                    total += first <= w * WORD + lowest(m) < first + n
-                    m &= m - np.uint16(1)
+                total += ones(_part(z, b, t, w, first, n))
     return total
 
 
@@ -49,12 +57,10 @@ def _list(z, first, n, sample, step, neuron):
     for b in range(z.shape[0]):
         for t in range(z.shape[1]):
             for w in range(first // WORD, (first + n - 1) // WORD + 1):
-                m = z[b, t, w]
+                m = _part(z, b, t, w, first, n)
                 while m:
-                    j = w * WORD + lowest(m) - first
+                    sample[k] = b
+                    step[k] = t
+                    neuron[k] = w * WORD + lowest(m) - first
                     m &= m - np.uint16(1)
-                    if 0 <= j < n:
-                        sample[k] = b
-                        step[k] = t
-                        neuron[k] = j
-                        k += 1
+                    k += 1

@@ -45,9 +45,9 @@ class Train(NamedTuple):
 
 
 class State(NamedTuple):
-    """`v`, `u`, `a`, `drive` [places]; `ring` [columns]: spikes on their way; `fired`, `blocked` [words]: who spiked last, who
-    is refractory; `recent` [longest refractory period, words]: who spiked.
+    """`v`, `u`, `a`, `drive` [places]; `ring` [columns]: spikes on their way; `now` [lines]: the slot of this step.
 
+    `fired`, `blocked` [words]: who spiked last, who is refractory; `recent` [longest refractory period, words]: who spiked.
     `source` [sources]: who spikes in this step, those of population p at begin[p] .. begin[p + 1] - 1.
     """
 
@@ -56,6 +56,7 @@ class State(NamedTuple):
     a: np.ndarray
     drive: np.ndarray
     ring: np.ndarray
+    now: np.ndarray
     fired: np.ndarray
     blocked: np.ndarray
     recent: np.ndarray
@@ -89,6 +90,7 @@ def _simulate(sample, g, train, s, found):
     s.u[:] = 0
     s.a[:] = 0
     s.ring[:] = 0
+    s.now[:] = 0
     z, words = found.z[sample], found.z.shape[2]
     s.fired[:] = 0
     s.recent[:] = 0
@@ -96,7 +98,7 @@ def _simulate(sample, g, train, s, found):
     for t in range(z.shape[0]):
         s.drive[:] = 0
         for line in range(len(g.lines.width)):
-            _receive(t, line, g.lines, s)
+            _receive(line, g.lines, s)
         _refractory(t, g.reach, s)
         for run in range(len(g.runs.first)):
             _advance(t * words, run, z, g.constants, g.runs, g.owner, s, found.saturated)
@@ -112,13 +114,13 @@ def _simulate(sample, g, train, s, found):
             n += 1
         _list_events(g.n_in, g.sources, n, s)
         for line in range(len(g.lines.width)):
-            _send(t, line, g.lines, g.sources, s)
+            _send(line, g.lines, g.sources, s)
 
 
 @inlined
-def _receive(t, line, g, s):
-    """Add what arrives at step t through a line to s.drive, and empty its place."""
-    slot = (at(g.ring, line) + (t % at(g.slots, line)) * at(g.width, line)) // WORD
+def _receive(line, g, s):
+    """Add what arrives now through a line to s.drive, and empty its place."""
+    slot = (at(g.ring, line) + at(s.now, line) * at(g.width, line)) // WORD
     target, shifts, down = at(g.target, line) // WORD, at(g.shifts, line) // WORD, at(g.down, line) != 0
     for w in range(at(g.width, line) // WORD):
         sums, shift = load_half(s.ring, slot + w), load_half(g.shift, shifts + w)
@@ -216,15 +218,16 @@ def _list_events(n_in, sources, n, s):
 
 
 @inlined
-def _send(t, line, g, sources, s):
-    """Send the events of step t through a line."""
+def _send(line, g, sources, s):
+    """Send the events of this step through a line, and move it on to the next."""
     begin, end = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line))
     first = at(sources, at(g.from_, line))
     if at(g.row, line) >= 0:
         _send_rows(line, begin, end, first, g, s)
         return
     width, slots = at(g.width, line), at(g.slots, line)
-    now = t % slots
+    now = at(s.now, line)
+    put(s.now, line, now + 1 if now + 1 < slots else 0)
     ahead = at(g.ring, line) + now * width
     for i in range(begin, end):
         p = at(g.ptrs, line) + (np.int64(at(s.source, i)) - first) * slots

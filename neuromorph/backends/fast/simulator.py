@@ -73,7 +73,8 @@ class Simulator:
         v, u, a, drive, ring = (zeros((size,), g.dtype) for size in (n, n, n, n, g.lines.columns))
         fired, blocked = (zeros((g.reach.shape[1],), np.uint16) for _ in range(2))
         source, begin = np.zeros(g.n_in + n, np.int32), np.zeros(len(g.sources), np.int64)
-        return kernel.State(v, u, a, drive, ring, fired, blocked, zeros(g.reach.shape, np.uint16), source, begin)
+        now = np.zeros(len(g.lines.width), np.int64)
+        return kernel.State(v, u, a, drive, ring, now, fired, blocked, zeros(g.reach.shape, np.uint16), source, begin)
 
     def _saturations(self, found: np.ndarray) -> dict[str, int]:
         return {f"{p.name}.{x}": int(count) for p, row in zip(self.graph.neurons, found) for x, count in zip("vua", row) if count}
