@@ -1,0 +1,177 @@
+"""Speed and memory of the simulators on one network: `python -m benchmarks.simulation_speed`.
+
+An LSNN of 220 neurons (66 excitatory, 54 inhibitory, 100 adaptive, refractory for 5 steps) with 80 inputs at 5 % a step, 12 % of the
+synapses, 10 readouts, 840 steps; and larger ones of the same make. The simulators take turns on one processor. Time is CPU time of the
+process (of Lava, which runs in processes of its own, of them all), for spikes and readouts of every sample as a `Recording`; a
+ratio is the median over rounds of one simulator's time a sample over that of `fast` in the same round.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import machine
+
+RESULTS = Path(__file__).parent / "results" / "simulation_speed.json"
+STEPS, N_IN, RATE, DENSITY = 840, 80, 0.05, 0.12
+
+
+@dataclass(frozen=True)
+class Args:
+    """`rounds` of each comparison; `smoke`: tiny sizes, to see that it runs."""
+
+    rounds: int = 5
+    smoke: bool = False
+    out: Path = RESULTS
+
+
+@dataclass(frozen=True)
+class Case:
+    """`n` neurons at a precision; `samples` of each simulator, so many that a run takes about a second."""
+
+    n: int
+    precision: str
+    samples: dict[str, int]
+    steps: int = STEPS
+
+
+def cases(smoke: bool) -> list[Case]:
+    if smoke:
+        return [Case(20, "integer", {"fast": 4, "reference": 2, "brian2": 2}, steps=30)]
+    return [
+        Case(220, "integer", {"fast": 1000, "reference": 64, "brian2": 32, "lava": 4}),
+        Case(220, "float", {"fast": 1000, "reference": 64, "brian2": 32}),
+        Case(1000, "integer", {"fast": 200, "reference": 16, "brian2": 32}),
+        Case(4000, "integer", {"fast": 32, "reference": 2}),
+    ]
+
+
+def network(n: int, precision: str) -> Any:
+    """The graph."""
+    import torch
+
+    from neuromorph.hardware import load_profile
+    from neuromorph.quantize import quantize
+    from neuromorph.train.export import export
+    from neuromorph.train.lsnn_config import LSNNConfig
+    from neuromorph.train.sparse_network import SparseLSNN
+
+    n_adaptive, n_inhibitory = round(n * 100 / 220), round(n * 54 / 220)
+    config = LSNNConfig(n - n_adaptive - n_inhibitory, n_inhibitory, n_adaptive, tau_a=0.7, n_ref=5, max_input_delay=1)
+    model = SparseLSNN(config, N_IN, 10, connectivity=DENSITY, generator=torch.Generator().manual_seed(0))
+    graph = export(model)
+    return graph if precision == "float" else quantize(graph, load_profile("loihi2"))[0]
+
+
+def spikes(samples: int, steps: int) -> Any:
+    from neuromorph.spikes import Spikes
+
+    rng = np.random.default_rng(0)
+    return Spikes.from_dense(np.stack([rng.random((steps, N_IN)) < RATE for _ in range(samples)], axis=1), 1e-3)
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of those it started and waited for."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def compare(case: Case, rounds: int) -> dict[str, Any]:
+    """CPU seconds a sample of each simulator, and ratios to `fast`."""
+    from neuromorph.backends import backend
+    from neuromorph.counts import count
+
+    graph = network(case.n, case.precision)
+    x = spikes(max(case.samples.values()), case.steps)
+    run: dict[str, Callable[[], Any]] = {
+        name: lambda name=name, part=x.select(range(n)): backend(name).run(graph, part) for name, n in case.samples.items()
+    }
+    counted = count(graph, x.select(range(8)) if x.n_samples > 8 else x, backend("fast").run(graph, x.select(range(min(8, x.n_samples)))))
+    synops = sum(counted.per_inference()["synops"].values())
+    for name in run:
+        if name != "lava":
+            run[name]()
+    times: dict[str, list[float]] = {name: [] for name in run}
+    for _ in range(rounds):
+        for name, simulate in run.items():
+            start = cpu()
+            simulate()
+            times[name].append((cpu() - start) / case.samples[name])
+    ratios = {name: np.array(t) / np.array(times["fast"]) for name, t in times.items() if name != "fast"}
+    return {
+        "case": asdict(case),
+        "synapses": graph.n_synapses,
+        "synops_per_sample": synops,
+        "spikes_per_neuron_and_step": sum(counted.per_inference()["spikes"][p.name] for p in graph.neurons if p.name in counted.spikes)
+        / (case.n * case.steps),
+        "sample_steps_per_s": {name: case.steps / float(np.median(t)) for name, t in times.items()},
+        "synops_per_s": {name: synops / float(np.median(t)) for name, t in times.items()},
+        "ratio": {name: {"median": float(np.median(r)), "low": float(r.min()), "high": float(r.max())} for name, r in ratios.items()},
+    }
+
+
+def whole_set(samples: int, steps: int) -> dict[str, float]:
+    """CPU seconds and peak memory [MB] beyond the input of a run of `fast` on a whole data set, in a process of its own."""
+    code = f"import benchmarks.simulation_speed as b; b.measure({samples}, {steps})"
+    return json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def measure(samples: int, steps: int) -> None:
+    """Print the time and memory of a run on `samples`."""
+    one_processor()
+    from neuromorph.backends import backend
+
+    graph, x = network(220, "integer"), spikes(samples, steps)
+    backend("fast").run(graph, x.select(range(min(64, samples))))
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before, start = _peak(), cpu()
+    backend("fast").run(graph, x)
+    print(json.dumps({"samples": samples, "steps": steps, "cpu_s": cpu() - start, "memory_mb": _peak() - before}))
+
+
+def _peak() -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def one_processor() -> None:
+    """The last processor this process may use, and one thread."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def main(args: Args) -> dict[str, Any]:
+    one_processor()
+    from neuromorph.files import atomic_write
+
+    found: dict[str, Any] = {"args": {**asdict(args), "out": args.out.name}, "machine": machine(), "speed": {}}
+    for case in cases(args.smoke):
+        name = f"N={case.n} {case.precision}"
+        row = found["speed"][name] = compare(case, args.rounds)
+        ratios = "  ".join(f"{peer} x{r['median']:.0f} [{r['low']:.0f}-{r['high']:.0f}]" for peer, r in row["ratio"].items())
+        print(
+            f"{name:16} {row['sample_steps_per_s']['fast']:.3g} sample-steps/s  {row['synops_per_s']['fast']:.3g} synops/s   {ratios}",
+            flush=True,
+        )
+    if Path("/proc/self/clear_refs").exists():
+        found["whole_set"] = whole_set(*((20, 30) if args.smoke else (10_000, STEPS)))
+        print(found["whole_set"], flush=True)
+    atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=Args.rounds)
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    main(Args(**vars(parser.parse_args())))
