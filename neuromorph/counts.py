@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from neuromorph.backends.fast.summary import Summary
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import LIF, Input, Neurons
@@ -72,19 +73,36 @@ def count(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: Record
         )
     spikes = _all_spikes(graph, inputs, recording)
     n_samples, n_steps = recording.n_samples, recording.n_steps
-    neurons = graph.neurons
-    fan_out = {name: graph.fan_out(name) for name in spikes}
+    active = {p.name: _active(graph, p, spikes, n_samples, n_steps) for p in graph.neurons}
+    return _counts(graph, {name: s.counts() for name, s in spikes.items()}, active, n_samples, n_steps)
+
+
+def of_summary(graph: Graph, summary: Summary) -> Counts:
+    """The same of a run of the fast backend that kept no spikes.
+
+    Raises:
+        GraphError: the summary is of another graph.
+    """
+    if summary.graph_digest != graph.digest():
+        raise GraphError(
+            f"Counts: the summary is of graph {summary.graph_digest[:12]}, the graph given is {graph.digest()[:12]}; give the one that ran."
+        )
+    return _counts(graph, summary.fired, summary.active, summary.n_samples, summary.n_steps)
+
+
+def _counts(graph: Graph, fired: Mapping[str, np.ndarray], active: PerSample, n_samples: int, n_steps: int) -> Counts:
+    """Counts from the spikes [samples, n] of every population that emits any."""
     return Counts(
-        graph_digest=recording.graph_digest,
+        graph_digest=graph.digest(),
         dt=graph.dt,
         n_samples=n_samples,
         n_steps=n_steps,
-        spikes={name: _weighted(s, np.ones(s.n_neurons, dtype=np.int64)) for name, s in spikes.items()},
-        messages={name: _weighted(s, (fan_out[name] > 0).astype(np.int64)) for name, s in spikes.items()},
-        synops={p.name: _weighted(spikes[p.source], p.fan_out()) for p in graph.projections},
-        updates={p.name: np.full(n_samples, p.n * n_steps, dtype=np.int64) for p in neurons},
-        active_updates={p.name: _active(graph, p, spikes, n_samples, n_steps) for p in neurons},
-        rates={name: s.rate() for name, s in spikes.items()},
+        spikes={name: _weighted(f, np.ones(f.shape[1], dtype=np.int64)) for name, f in fired.items()},
+        messages={name: _weighted(f, (graph.fan_out(name) > 0).astype(np.int64)) for name, f in fired.items()},
+        synops={p.name: _weighted(fired[p.source], p.fan_out()) for p in graph.projections},
+        updates={p.name: np.full(n_samples, p.n * n_steps, dtype=np.int64) for p in graph.neurons},
+        active_updates=active,
+        rates={name: int(f.sum()) / (f.size * n_steps) / graph.dt if f.size * n_steps else 0.0 for name, f in fired.items()},
     )
 
 
@@ -109,9 +127,9 @@ def _all_spikes(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: 
     return {name: spikes[name] for name in emitting}
 
 
-def _weighted(spikes: Spikes, weight: Int64[np.ndarray, " neurons"]) -> Int64[np.ndarray, " samples"]:
-    """Sum over each sample's spikes of a whole number per neuron (exact below 2^53)."""
-    return np.bincount(spikes.sample, weights=weight[spikes.neuron], minlength=spikes.n_samples).astype(np.int64)
+def _weighted(fired: np.ndarray, weight: Int64[np.ndarray, " neurons"]) -> Int64[np.ndarray, " samples"]:
+    """Sum over each sample's spikes [samples, neurons] of a whole number per neuron (exact below 2^53)."""
+    return np.rint(fired.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
 
 
 def _active(graph: Graph, p: Neurons, spikes: Mapping[str, Spikes], n_samples: int, n_steps: int) -> Int64[np.ndarray, " samples"]:

@@ -38,3 +38,10 @@ def test_large_networks(tmp_path: Path) -> None:
         [sys.executable, "-m", "benchmarks.large_networks", "--smoke", "--out", str(out)], check=True, cwd=ROOT, capture_output=True
     )
     assert json.loads(out.read_text())
+
+
+def test_simulation_speed(tmp_path: Path) -> None:
+    out = tmp_path / "simulation.json"
+    command = [sys.executable, "-m", "benchmarks.simulation_speed", "--smoke", "--rounds", "1", "--out", str(out)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    assert json.loads(out.read_text())["speed"]["N=20 integer"]["ratio"]["brian2"]["median"] > 0

@@ -161,7 +161,7 @@ def test_resume_stands_alone(tmp_path: Path) -> None:
 
 def test_doctor_runs_every_simulator() -> None:
     data = json.loads(call("doctor", "--json"))
-    assert {c["backend"]: c["agrees"] for c in data["backends"]} == {"brian2": True, "lava": True, "reference": True}
+    assert {c["backend"]: c["agrees"] for c in data["backends"]} == {"brian2": True, "fast": True, "lava": True, "reference": True}
     assert data["versions"]["norse"] == "1.1.0"
 
 

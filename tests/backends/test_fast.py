@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from neuromorph.backends.fast import FastBackend, backend
 from neuromorph.backends.fast.simulator import Simulator
+from neuromorph.backends.fast.summary import Summary
 from neuromorph.backends.fast.tables import lane_type
 from neuromorph.backends.reference import ReferenceBackend
+from neuromorph.counts import count, of_summary
+from neuromorph.errors import GraphError
 from neuromorph.graph import LIF, Graph, Input, Projection
 from neuromorph.recording import Recording
 from neuromorph.simd import share as sharing
@@ -33,10 +36,26 @@ def equal(found: Recording, wanted: Recording) -> None:
 
 
 def check(graph: Graph, x: Spikes | dict[str, Spikes]) -> Recording:
+    """Hold a run, and a run that only counts, against the reference; gives the reference's."""
     names = [p.name for p in graph.neurons]
     wanted = ReferenceBackend().run(graph, x, states=names)
     equal(FastBackend().run(graph, x, states=names), wanted)
+    counted(FastBackend().summarise(graph, x, window=10), graph, x, wanted)
     return wanted
+
+
+def counted(summary: Summary, graph: Graph, x: Spikes | dict[str, Spikes], wanted: Recording) -> None:
+    """The summary's counts are those of the recording, its readouts the recording's means."""
+    found, expected = of_summary(graph, summary), count(graph, x, wanted)
+    for kind in ("spikes", "messages", "synops", "updates", "active_updates"):
+        assert {k: v.tolist() for k, v in getattr(found, kind).items()} == {k: v.tolist() for k, v in getattr(expected, kind).items()}
+    assert found.to_dict() == expected.to_dict()
+    assert dict(summary.saturations) == dict(wanted.saturations)
+    assert summary.readouts.keys() == wanted.readouts.keys()
+    for name, trace in wanted.readouts.items():
+        assert np.allclose(
+            summary.readouts[name], trace[-summary.window :].mean(0), rtol=1e-12, atol=0 if trace.dtype == np.int64 else 1e-15
+        )
 
 
 def rough(rng: np.random.Generator, graph: Graph) -> Graph:
@@ -61,7 +80,7 @@ def test_larger_than_a_word(precision: str, delays: tuple[int, int]) -> None:
     graph = random_graph(rng, precision=precision, max_neurons=90, delays=delays)
     if precision == "float":
         graph = rough(rng, graph)
-    by_rows = Simulator(graph, (), "fast").tables.lines.row >= 0
+    by_rows = Simulator(graph, "fast").tables.lines.row >= 0
     assert by_rows.any() == (delays == (1, 1))
     assert len(check(graph, random_inputs(rng, graph, 35, 30)).spikes["hidden0"]) > 1000
 
@@ -122,3 +141,18 @@ def test_batches_and_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sharing, "threads", lambda: 3)
     equal(FastBackend().run(graph, x, states=["hidden0"], progress=lambda n, of: done.append((n, of))), whole)
     assert done == [(20, 75), (40, 75), (60, 75), (75, 75)]
+    counted(FastBackend().summarise(graph, x), graph, x, whole)
+
+
+def test_a_window_longer_than_the_run() -> None:
+    graph = random_graph(np.random.default_rng(0))
+    x = random_inputs(np.random.default_rng(0), graph, 1, 20)
+    with pytest.raises(GraphError, match=r"window is 21 steps; allowed: 1\.\.20"):
+        FastBackend().summarise(graph, x, window=21)
+
+
+def test_summaries_of_another_graph_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    graph, other = random_graph(rng), random_graph(rng)
+    with pytest.raises(GraphError, match="give the one that ran"):
+        of_summary(other, FastBackend().summarise(graph, random_inputs(rng, graph, 1, 20)))

@@ -1,12 +1,18 @@
 """`fast`: whole data sets on the compiled kernel, bit for bit as `reference` in floats and in fixed point."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neuromorph.backends.base import Capabilities, Inputs, Progress, enforce, prepare
+from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording, join
+from neuromorph.spikes import Spikes
+
+if TYPE_CHECKING:
+    from neuromorph.backends.fast.summary import Summary
 
 CHUNK = 1024
 """Samples simulated before anything is handed on."""
@@ -27,13 +33,42 @@ class FastBackend:
         from neuromorph.backends.fast.simulator import Simulator
 
         by_name, wanted = prepare(self, graph, inputs, states)
-        n_samples = next(iter(by_name.values())).n_samples
-        simulator, parts = Simulator(graph, wanted, self.name), list[Recording]()
-        for first in range(0, n_samples, CHUNK):
-            chosen = np.arange(first, min(first + CHUNK, n_samples))
-            parts.append(simulator.run([by_name[p.name].select(chosen) for p in graph.inputs]))
-            if progress:
-                progress(int(chosen[-1]) + 1, n_samples)
-        recording = join(parts)
+        simulator = Simulator(graph, self.name)
+        recording = join([simulator.record(part, wanted) for part in _batches(graph, by_name, progress)])
         enforce(strict, recording.saturations, self.name)
         return recording
+
+    def summarise(
+        self, graph: Graph, inputs: Inputs, *, window: int | None = None, strict: bool = False, progress: Progress | None = None
+    ) -> "Summary":
+        """Count what every sample does, and average the readouts over the last `window` steps (default: all), without keeping spikes.
+
+        The memory it takes does not grow with spikes or steps; `counts.of_summary` makes the counts of it that `counts.count` makes of a
+        recording.
+
+        Raises:
+            GraphError: inputs do not fit the graph, or the window the steps.
+            SaturationError: see `Backend.run`.
+        """
+        from neuromorph.backends.fast import summary
+        from neuromorph.backends.fast.simulator import Simulator
+
+        by_name, _ = prepare(self, graph, inputs, ())
+        n_steps = next(iter(by_name.values())).n_steps
+        window = n_steps if window is None else window
+        if not 1 <= window <= n_steps:
+            raise GraphError(f"Summary: window is {window} steps; allowed: 1..{n_steps}, the steps of the input.")
+        simulator = Simulator(graph, self.name)
+        found = summary.join([simulator.summarise(part, window) for part in _batches(graph, by_name, progress)])
+        enforce(strict, found.saturations, self.name)
+        return found
+
+
+def _batches(graph: Graph, inputs: dict[str, Spikes], progress: Progress | None) -> Iterator[list[Spikes]]:
+    """Batches of samples, in the order of the graph's Input populations; `progress` is told when the next one is asked for."""
+    n_samples = next(iter(inputs.values())).n_samples
+    for first in range(0, n_samples, CHUNK):
+        last = min(first + CHUNK, n_samples)
+        yield [inputs[p.name].select(np.arange(first, last)) for p in graph.inputs]
+        if progress:
+            progress(last, n_samples)

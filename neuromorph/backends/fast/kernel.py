@@ -22,6 +22,7 @@ from neuromorph.simd.lanes import (
     load_4,
     load_half,
     lowest,
+    ones,
     put,
     store,
     store_half,
@@ -48,7 +49,8 @@ class State(NamedTuple):
     """`v`, `u`, `a`, `drive` [places]; `ring` [columns]: spikes on their way; `now` [lines]: the slot of this step.
 
     `fired`, `blocked` [words]: who spiked last, who is refractory; `recent` [longest refractory period, words]: who spiked.
-    `source` [sources]: who spikes in this step, those of population p at begin[p] .. begin[p + 1] - 1.
+    `source` [sources]: who spikes in this step, those of population p at begin[p] .. begin[p + 1] - 1. `touched`: words of flags, as
+    the ring: where an event is on its way; `arrived` [words]: where one is now.
     """
 
     v: np.ndarray
@@ -62,11 +64,16 @@ class State(NamedTuple):
     recent: np.ndarray
     source: np.ndarray
     begin: np.ndarray
+    touched: np.ndarray
+    arrived: np.ndarray
 
 
 class Found(NamedTuple):
-    """What is kept: `z` [samples, steps, words]: spikes; `v`, `a` [steps, samples, kept] of the places `kept_v`, `kept_a`;
-    `saturated` [populations, 3]: how often V, U, A were clipped or wrapped.
+    """What is kept; an array without samples, or without places, is left alone.
+
+    `z` [samples, steps, words]: spikes. `v`, `a` [steps, samples, kept] of the places `kept_v`, `kept_a`. `saturated` [populations, 3]:
+    how often V, U, A were clipped or wrapped. `fired` [samples, sources]: spikes of each source; `active` [samples, populations]:
+    neurons and steps at which an event arrives; `sums` [samples, kept]: v of the places `kept_sums` added up from step `since` on.
     """
 
     z: np.ndarray
@@ -75,34 +82,43 @@ class Found(NamedTuple):
     kept_v: np.ndarray
     kept_a: np.ndarray
     saturated: np.ndarray
+    fired: np.ndarray
+    active: np.ndarray
+    sums: np.ndarray
+    kept_sums: np.ndarray
+    since: int
 
 
 @compiled
-def simulate(first, last, g, train, s, found):
+def simulate(first, last, steps, g, train, s, found):
     """Run samples first .. last - 1 through the graph `g` (`tables.Tables`), each from zero state; adds to `found`."""
     for sample in range(first, last):
-        _simulate(sample, g, train, s, found)
+        _simulate(sample, steps, g, train, s, found)
 
 
 @inlined
-def _simulate(sample, g, train, s, found):
+def _simulate(sample, steps, g, train, s, found):
     s.v[:] = 0
     s.u[:] = 0
     s.a[:] = 0
     s.ring[:] = 0
+    s.touched[:] = 0
     s.now[:] = 0
-    z, words = found.z[sample], found.z.shape[2]
     s.fired[:] = 0
     s.recent[:] = 0
+    counting, recording = len(found.fired) > 0, len(found.z) > 0
     event, last = train.begin[sample], train.begin[sample + 1]
-    for t in range(z.shape[0]):
+    for t in range(steps):
         s.drive[:] = 0
         for line in range(len(g.lines.width)):
             _receive(line, g.lines, s)
         _refractory(t, g.reach, s)
         for run in range(len(g.runs.first)):
-            _advance(t * words, run, z, g.constants, g.runs, g.owner, s, found.saturated)
+            _advance(run, g.constants, g.runs, g.owner, s, found.saturated)
         _remember(t, s)
+        if recording:
+            for w in range(found.z.shape[2]):
+                found.z[sample, t, w] = s.fired[w]
         for i in range(len(found.kept_v)):
             found.v[t, sample, i] = s.v[found.kept_v[i]]
         for i in range(len(found.kept_a)):
@@ -112,9 +128,32 @@ def _simulate(sample, g, train, s, found):
             put(s.source, n, at(train.source, event))
             event += 1
             n += 1
-        _list_events(g.n_in, g.sources, n, s)
+        n = _list_events(g.n_in, g.sources, n, s)
+        if counting:
+            _count_step(t, sample, n, g, s, found)
         for line in range(len(g.lines.width)):
-            _send(line, g.lines, g.sources, s)
+            _send(line, counting, g.lines, g.sources, s)
+
+
+@inlined
+def _count_step(t, sample, n, g, s, found):
+    """Count the n events of step t and the neurons at which events arrive in it."""
+    for i in range(n):
+        found.fired[sample, s.source[i]] += 1
+    for w in range(len(g.always)):
+        put(s.arrived, w, at(g.always, w))
+    for line in range(len(g.lines.width)):
+        slot = (at(g.lines.ring, line) + at(s.now, line) * at(g.lines.width, line)) // WORD
+        target = at(g.lines.target, line) // WORD
+        for w in range(at(g.lines.width, line) // WORD):
+            put(s.arrived, target + w, at(s.arrived, target + w) | at(s.touched, slot + w))
+            put(s.touched, slot + w, np.uint16(0))
+    for p in range(g.members.shape[0]):
+        for w in range(g.members.shape[1]):
+            found.active[sample, p] += ones(g.members[p, w] & s.arrived[w])
+    if t >= found.since:
+        for i in range(len(found.kept_sums)):
+            found.sums[sample, i] += s.v[found.kept_sums[i]]
 
 
 @inlined
@@ -151,8 +190,8 @@ def _remember(t, s):
 
 
 @inlined
-def _advance(now, run, z, c, g, owner, s, saturated):
-    """Lines 2-6 of the step for neurons of one form, and their spikes in the words of z from `now` on."""
+def _advance(run, c, g, owner, s, saturated):
+    """Lines 2-6 of the step for neurons of one form, and their spikes in s.fired."""
     spikes, adapts, by_threshold = at(g.spikes, run) != 0, at(g.adapts, run) != 0, at(g.by_threshold, run) != 0
     subtract, has_current = at(g.subtract, run) != 0, at(g.current, run) != 0
     for w in range(at(g.first, run), at(g.last, run)):
@@ -188,9 +227,7 @@ def _advance(now, run, z, c, g, owner, s, saturated):
         _count(raw_v, v, w, V, owner, saturated)
         store_half(s.v, w, v)
         if spikes:
-            mask = greater(v, threshold) & ~at(s.blocked, w)
-            put(z, now + w, mask)
-            put(s.fired, w, mask)
+            put(s.fired, w, greater(v, threshold) & ~at(s.blocked, w))
 
 
 @inlined
@@ -203,7 +240,7 @@ def _count(raw, bounded, w, variable, owner, saturated):
 
 @inlined
 def _list_events(n_in, sources, n, s):
-    """Add the neurons that spike to the n inputs in s.source, and find where each population begins."""
+    """Add the neurons that spike to the n inputs in s.source, and find where each population begins; gives the number of all."""
     for w in range(len(s.fired)):
         m = at(s.fired, w)
         while m:
@@ -215,15 +252,18 @@ def _list_events(n_in, sources, n, s):
         while k < n and at(s.source, k) < at(sources, p):
             k += 1
         put(s.begin, p, k)
+    return n
 
 
 @inlined
-def _send(line, g, sources, s):
+def _send(line, counting, g, sources, s):
     """Send the events of this step through a line, and move it on to the next."""
     begin, end = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line))
     first = at(sources, at(g.from_, line))
     if at(g.row, line) >= 0:
         _send_rows(line, begin, end, first, g, s)
+        if counting:
+            _touch_rows(line, begin, end, first, g, s)
         return
     width, slots = at(g.width, line), at(g.slots, line)
     now = at(s.now, line)
@@ -236,6 +276,21 @@ def _send(line, g, sources, s):
             add_at(s.ring, ahead + np.int64(at(g.place, q)), at(g.weight, q))
         for q in range(cut, at(g.ptr, p + slots)):
             add_at(s.ring, ahead - slots * width + np.int64(at(g.place, q)), at(g.weight, q))
+        if counting:
+            for q in range(at(g.ptr, p), at(g.ptr, p + slots)):
+                place = ahead + np.int64(at(g.place, q)) - (slots * width if q >= cut else 0)
+                put(s.touched, place // WORD, at(s.touched, place // WORD) | np.uint16(1 << (place % WORD)))
+
+
+@inlined
+def _touch_rows(line, begin, end, first, g, s):
+    """Mark the targets of the events begin .. end - 1."""
+    words = at(g.width, line) // WORD
+    row, out = at(g.row, line) // WORD - first * words, at(g.ring, line) // WORD
+    for i in range(begin, end):
+        for w in range(words):
+            reached = at(g.reached, row + np.int64(at(s.source, i)) * words + w)
+            put(s.touched, out + w, at(s.touched, out + w) | reached)
 
 
 def _adding(load: Any) -> Any:

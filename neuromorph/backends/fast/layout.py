@@ -68,6 +68,12 @@ class Layout:
         return cls(place, at, tuple(groups), tuple(runs))
 
 
+def bits(flags: np.ndarray) -> np.ndarray:
+    """Flags [..., places] as words [..., places / WORD], the first flag in the lowest bit."""
+    words = flags.reshape(*flags.shape[:-1], flags.shape[-1] // WORD, WORD).astype(np.int64)
+    return (words << np.arange(WORD)).sum(-1).astype(np.uint16)
+
+
 def first_sources(graph: Graph, layout: Layout) -> np.ndarray:
     """The first source of each population, inputs first, and the number of sources."""
     inputs = np.cumsum([0, *(p.n for p in graph.inputs)])

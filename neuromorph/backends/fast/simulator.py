@@ -7,6 +7,7 @@ import numpy as np
 from neuromorph.backends.fast import kernel
 from neuromorph.backends.fast.events import spikes_of, train_of
 from neuromorph.backends.fast.layout import Layout
+from neuromorph.backends.fast.summary import Summary
 from neuromorph.backends.fast.tables import tables
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LIF
@@ -17,43 +18,27 @@ from neuromorph.spikes import Spikes
 
 PIECE = 32
 """Samples that a thread takes at a time."""
+NOTHING = np.zeros(0, np.int64)
 
 
 class Simulator:
-    """`graph` ready to run; `wanted`: populations whose states are recorded; `name`: of the backend."""
+    """`graph` ready to run; `name`: of the backend."""
 
-    def __init__(self, graph: Graph, wanted: Sequence[str], name: str) -> None:
-        self.graph, self.wanted, self.name = graph, wanted, name
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph, self.name = graph, name
         self.layout = Layout.of(graph)
         self.tables = tables(graph, self.layout)
-        self.kept_v = self._places(dict.fromkeys([*(p.name for p in graph.readouts), *wanted]))
-        self.kept_a = self._places([name for name in wanted if isinstance(graph.population(name), ALIF)])
+        self.number = np.dtype(np.float64 if self.tables.dtype == np.float64 else np.int64)
 
-    def _places(self, names: Iterable[str]) -> dict[str, np.ndarray]:
-        return {name: self.layout.place[name] + np.arange(self.graph.population(name).n) for name in names}
-
-    def run(self, inputs: Sequence[Spikes]) -> Recording:
-        """All samples of `inputs`, one for each Input population, from zero state to the last step."""
-        graph, train = self.graph, train_of(inputs)
-        n_steps, n_samples = inputs[0].shape[:2]
-        pieces = -(-n_samples // PIECE)
+    def record(self, inputs: Sequence[Spikes], wanted: Sequence[str]) -> Recording:
+        """Everything that all samples of `inputs` do, one for each Input population; `wanted`: populations whose states are recorded."""
+        graph, (n_steps, n_samples) = self.graph, inputs[0].shape[:2]
+        v = self._places(dict.fromkeys([*(p.name for p in graph.readouts), *wanted]))
+        a = self._places([name for name in wanted if isinstance(graph.population(name), ALIF)])
         z = np.zeros((n_samples, n_steps, self.layout.n // kernel.WORD), np.uint16)
-        kept_v, kept_a = (np.concatenate([np.zeros(0, np.int64), *each.values()]) for each in (self.kept_v, self.kept_a))
-        number = np.float64 if self.tables.dtype == np.float64 else np.int64
-        v, a = (np.empty((n_steps, n_samples, len(places)), number) for places in (kept_v, kept_a))
-        saturated = np.zeros((pieces, len(graph.neurons), 3), np.int64)
-
-        def work() -> Callable[[int], None]:
-            state = self._state()
-
-            def run(piece: int) -> None:
-                found = kernel.Found(z, v, a, kept_v, kept_a, saturated[piece])
-                kernel.simulate(piece * PIECE, min((piece + 1) * PIECE, n_samples), self.tables, train, state, found)
-
-            return run
-
-        share(work, pieces)
-        traces_v, traces_a = _split(v, self.kept_v), _split(a, self.kept_a)
+        traces = [np.empty((n_steps, n_samples, len(_joined(places))), self.number) for places in (v, a)]
+        saturations = self._run(inputs, z=z, v=traces[0], a=traces[1], kept_v=_joined(v), kept_a=_joined(a))
+        traces_v, traces_a = (_split(trace, places) for trace, places in zip(traces, (v, a)))
         return Recording(
             backend=self.name,
             precision=graph.precision,
@@ -63,21 +48,98 @@ class Simulator:
             n_steps=n_steps,
             spikes={p.name: spikes_of(z, self.layout.place[p.name], p.n, graph.dt) for p in graph.neurons if isinstance(p, LIF)},
             readouts={p.name: traces_v[p.name] for p in graph.readouts},
-            states={name: {x: t[name] for x, t in (("v", traces_v), ("a", traces_a)) if name in t} for name in self.wanted},
-            saturations=self._saturations(saturated.sum(0)),
+            states={name: {x: t[name] for x, t in (("v", traces_v), ("a", traces_a)) if name in t} for name in wanted},
+            saturations=saturations,
         )
+
+    def summarise(self, inputs: Sequence[Spikes], window: int) -> Summary:
+        """Counts and mean readouts of all samples of `inputs`."""
+        graph, (n_steps, n_samples) = self.graph, inputs[0].shape[:2]
+        places = self._places(p.name for p in graph.readouts)
+        fired = np.zeros((n_samples, self.tables.n_in + self.layout.n), np.int32)
+        active = np.zeros((n_samples, len(graph.neurons)), np.int64)
+        sums = np.zeros((n_samples, len(_joined(places))), self.number)
+        saturations = self._run(inputs, fired=fired, active=active, sums=sums, kept_sums=_joined(places), since=n_steps - window)
+        firsts = dict(zip((p.name for p in (*graph.inputs, *graph.neurons)), self.tables.sources.tolist()))
+        emitting = [p for p in graph.populations if p.name in firsts and p not in graph.readouts]
+        return Summary(
+            graph_digest=graph.digest(),
+            dt=graph.dt,
+            n_samples=n_samples,
+            n_steps=n_steps,
+            window=window,
+            fired={p.name: fired[:, firsts[p.name] :][:, : p.n].copy() for p in emitting},
+            active={p.name: active[:, k].copy() for k, p in enumerate(graph.neurons)},
+            readouts={name: sums_ / window for name, sums_ in _split(sums, places).items()},
+            saturations=saturations,
+        )
+
+    def _run(
+        self,
+        inputs: Sequence[Spikes],
+        *,
+        z: np.ndarray | None = None,
+        v: np.ndarray | None = None,
+        a: np.ndarray | None = None,
+        kept_v: np.ndarray = NOTHING,
+        kept_a: np.ndarray = NOTHING,
+        fired: np.ndarray | None = None,
+        active: np.ndarray | None = None,
+        sums: np.ndarray | None = None,
+        kept_sums: np.ndarray = NOTHING,
+        since: int = 0,
+    ) -> dict[str, int]:
+        """Fill what is given (see `kernel.Found`); gives the saturations."""
+        train, (n_steps, n_samples) = train_of(inputs), inputs[0].shape[:2]
+        pieces = -(-n_samples // PIECE)
+        saturated = np.zeros((pieces, len(self.graph.neurons), 3), np.int64)
+        z = np.zeros((0, 0, 0), np.uint16) if z is None else z
+        v, a = (np.zeros((0, 0, 0), self.number) if trace is None else trace for trace in (v, a))
+        fired = np.zeros((0, 0), np.int32) if fired is None else fired
+        active = np.zeros((0, 0), np.int64) if active is None else active
+        sums = np.zeros((0, 0), self.number) if sums is None else sums
+
+        def work() -> Callable[[int], None]:
+            state = self._state()
+
+            def run(piece: int) -> None:
+                found = kernel.Found(z, v, a, kept_v, kept_a, saturated[piece], fired, active, sums, kept_sums, since)
+                first, last = piece * PIECE, min((piece + 1) * PIECE, n_samples)
+                kernel.simulate(first, last, n_steps, self.tables, train, state, found)
+
+            return run
+
+        share(work, pieces)
+        counts = ((p.name, row) for p, row in zip(self.graph.neurons, saturated.sum(0)))
+        return {f"{name}.{x}": int(count) for name, row in counts for x, count in zip("vua", row) if count}
+
+    def _places(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        return {name: self.layout.place[name] + np.arange(self.graph.population(name).n) for name in names}
 
     def _state(self) -> kernel.State:
         """Working memory of one thread."""
-        g, n = self.tables, self.layout.n
-        v, u, a, drive, ring = (zeros((size,), g.dtype) for size in (n, n, n, n, g.lines.columns))
+        g, n, columns = self.tables, self.layout.n, self.tables.lines.columns
+        v, u, a, drive, ring = (zeros((size,), g.dtype) for size in (n, n, n, n, columns))
         fired, blocked = (zeros((g.reach.shape[1],), np.uint16) for _ in range(2))
-        source, begin = np.zeros(g.n_in + n, np.int32), np.zeros(len(g.sources), np.int64)
-        now = np.zeros(len(g.lines.width), np.int64)
-        return kernel.State(v, u, a, drive, ring, now, fired, blocked, zeros(g.reach.shape, np.uint16), source, begin)
+        return kernel.State(
+            v,
+            u,
+            a,
+            drive,
+            ring,
+            now=np.zeros(len(g.lines.width), np.int64),
+            fired=fired,
+            blocked=blocked,
+            recent=zeros(g.reach.shape, np.uint16),
+            source=np.zeros(g.n_in + n, np.int32),
+            begin=np.zeros(len(g.sources), np.int64),
+            touched=np.zeros(columns // kernel.WORD, np.uint16),
+            arrived=np.zeros(n // kernel.WORD, np.uint16),
+        )
 
-    def _saturations(self, found: np.ndarray) -> dict[str, int]:
-        return {f"{p.name}.{x}": int(count) for p, row in zip(self.graph.neurons, found) for x, count in zip("vua", row) if count}
+
+def _joined(places: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([NOTHING, *places.values()])
 
 
 def _split(trace: np.ndarray, kept: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

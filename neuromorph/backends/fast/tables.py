@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuromorph.backends.fast.layout import WORD, Layout, first_sources
+from neuromorph.backends.fast.layout import WORD, Layout, bits, first_sources
 from neuromorph.backends.fast.wiring import Lines, wire
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import LIF, Neurons
@@ -43,7 +43,8 @@ class Tables(NamedTuple):
     """All that the kernel knows of a graph.
 
     `sources`: first source of each population, inputs first; the last entry is the number of sources. `owner` [places]: number of
-    the population. `reach` uint16 [longest refractory period, words rounded up]: the neurons that a spike d + 1 steps ago blocks.
+    the population. Words of flags: `reach` [longest refractory period, words rounded up]: the neurons that a spike d + 1 steps ago blocks;
+    `members` [populations, words]: whose neurons they are; `always` [words]: those that are active at every step (see `counts.Counts`).
     """
 
     n_in: int
@@ -52,6 +53,8 @@ class Tables(NamedTuple):
     runs: Runs
     owner: np.ndarray
     reach: np.ndarray
+    members: np.ndarray
+    always: np.ndarray
     lines: Lines
 
     @property
@@ -75,6 +78,7 @@ def tables(graph: Graph, layout: Layout) -> Tables:
         Runs(*np.array(forms, np.int64).T.copy()),
         owner,
         _reach(graph, layout),
+        *_members(graph, layout),
         wire(graph, layout, dtype),
     )
 
@@ -114,7 +118,16 @@ def _reach(graph: Graph, layout: Layout) -> np.ndarray:
         if isinstance(p, LIF):
             n_ref[layout.place[p.name] :][: p.n] = p.n_ref
     blocks = np.arange(n_ref.max(initial=0))[:, None] < n_ref
-    bits = blocks.reshape(len(blocks), layout.n // WORD, WORD) << np.arange(WORD)
     reach = zeros((len(blocks), -(-layout.n // WORD**2) * WORD), np.uint16)
-    reach[:, : layout.n // WORD] = bits.sum(2)
+    reach[:, : layout.n // WORD] = bits(blocks)
     return reach
+
+
+def _members(graph: Graph, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Words of flags: which neurons a population has [populations, words], and which are active at every step [words]."""
+    own, always = np.zeros((len(graph.neurons), layout.n), np.bool_), np.zeros(layout.n, np.bool_)
+    for k, p in enumerate(graph.neurons):
+        places = slice(layout.place[p.name], layout.place[p.name] + p.n)
+        own[k, places] = True
+        always[places] = (p.bias != 0) | (p.decay_u != 0)
+    return bits(own), bits(always)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuromorph.backends.fast.layout import Group, Layout, first_sources
+from neuromorph.backends.fast.layout import Group, Layout, bits, first_sources
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.projections import Projection
 from neuromorph.simd.buffers import zeros
@@ -31,7 +31,8 @@ class Lines(NamedTuple):
     Targets are the places `target` .. `target + width` - 1. `slots`: largest delay; `ring`: its first column among spikes on their
     way; `from_`, `until`: the populations its sources are of (number `until` is none of them). Synapses of source j (counted from
     the first such) with delay d are ptr[p] .. ptr[p + 1] - 1, p = `ptrs` + j * slots + d - 1; `place` = d * width + target. A line
-    with `row` >= 0 has rows of weights [sources, width] from there on, and is delivered by these. `shift` from `shifts` on, by
+    with `row` >= 0 has rows of weights [sources, width] from there on, and is delivered by these; its `reached` tell which synapses exist,
+    one bit each, in words from row / WORD on. `shift` from `shifts` on, by
     target: see `arithmetic.raised` or, for those that are `down`, `lowered`.
     """
 
@@ -50,6 +51,7 @@ class Lines(NamedTuple):
     place: np.ndarray
     weight: np.ndarray
     rows: np.ndarray
+    reached: np.ndarray
     shift: np.ndarray
 
 
@@ -116,6 +118,7 @@ def wire(graph: Graph, layout: Layout, dtype: Any) -> Lines:
         place=_joined([place for _, place, _ in lists.values()], np.int32),
         weight=_joined([weight for _, _, weight in lists.values()], dtype),
         rows=_joined(list(rows.values()), np.int16 if narrow else dtype),
+        reached=_joined([bits(line.rows(np.bool_)) for line in rowed], np.uint16),
         shift=_joined([line.shift for line in lines], dtype),
     )
 
@@ -164,5 +167,6 @@ def _line(graph: Graph, layout: Layout, group: Group, projections: list[list[Pro
             weight = q.weights << (q.weight_exp - least) if graph.precision == "integer" else q.weights
             parts.append((source, q.indices + at, q.delays, weight))
     source, index, delay, weight = (np.concatenate(each) for each in zip(*parts))
+    source, index, delay, weight = (each[weight != 0] for each in (source, index, delay, weight))
     n_sources, slots = int(firsts[until] - firsts[from_]), int(delay.max(initial=1))
     yield Line(group.first, group.width, slots, bool(shift.min() < 0), from_, until, n_sources, source, index, delay, weight, shift)
