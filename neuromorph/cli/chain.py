@@ -190,9 +190,7 @@ def validate(
 def energy(
     model: Model,
     inputs: Inputs,
-    profile: Annotated[
-        list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi1, loihi2, spinnaker2].")
-    ] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi2].")] = None,
     samples: Samples = None,
     what_if: Annotated[bool, typer.Option(help="Estimate even where the chip lacks a neuron form of the graph.")] = False,
     as_json: Json = False,
@@ -203,15 +201,14 @@ def energy(
 
     Example: neuromorph energy runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --profile loihi2
     """
-    from neuromorph import backends
-    from neuromorph.counts import count
+    from neuromorph.backends.fast import FastBackend
+    from neuromorph.counts import of_summary
     from neuromorph.energy import estimate
     from neuromorph.hardware import load_profile
 
     graph, spikes, _ = _load(model, inputs, samples)
-    with progress_bar("reference", as_json) as progress:
-        recording = backends.backend("reference").run(graph, spikes, progress=progress)
-    counts = count(graph, spikes, recording)
+    with progress_bar("fast", as_json) as progress:
+        counts = of_summary(graph, FastBackend().summarise(graph, spikes, progress=progress))
     reports = [estimate(counts, graph, load_profile(name), what_if=what_if) for name in profile or ["loihi2"]]
     if as_json:
         emit(True, {"counts": counts.to_dict(), "energy": [r.to_dict() for r in reports]})
