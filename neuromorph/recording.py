@@ -50,10 +50,6 @@ class Recording:
 def join(parts: Sequence[Recording]) -> Recording:
     """Recordings of one graph on consecutive batches of samples, as one recording."""
     first = parts[0]
-    saturations: dict[str, int] = {}
-    for part in parts:
-        for name, count in part.saturations.items():
-            saturations[name] = saturations.get(name, 0) + count
     return replace(
         first,
         n_samples=sum(part.n_samples for part in parts),
@@ -63,8 +59,17 @@ def join(parts: Sequence[Recording]) -> Recording:
             name: {x: np.concatenate([part.states[name][x] for part in parts], axis=1) for x in traces}
             for name, traces in first.states.items()
         },
-        saturations=saturations,
+        saturations=added_up([part.saturations for part in parts]),
     )
+
+
+def added_up(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by name, summed over parts."""
+    totals: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.items():
+            totals[name] = totals.get(name, 0) + count
+    return totals
 
 
 def save_recording(path: str | os.PathLike[str], recording: Recording) -> None:

@@ -1,6 +1,6 @@
 """What a simulator promises: one Protocol, its capabilities as data, and a registry by entry point."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -144,6 +144,16 @@ def prepare(backend: Backend, graph: Graph, inputs: Inputs, states: Iterable[str
         if isinstance(graph.population(name), Input):
             raise GraphError(f"States: {name!r} is an Input and has none.")
     return match_inputs(graph, inputs), wanted
+
+
+def batches(inputs: Mapping[str, Spikes], size: int, progress: Progress | None) -> Iterator[dict[str, Spikes]]:
+    """Inputs by name, `size` samples at a time; `progress` is told of a batch when the next one is asked for."""
+    n_samples = next(iter(inputs.values())).n_samples
+    for first in range(0, n_samples, size):
+        last = min(first + size, n_samples)
+        yield {name: spikes.select(np.arange(first, last)) for name, spikes in inputs.items()}
+        if progress:
+            progress(last, n_samples)
 
 
 def enforce(strict: bool, saturations: Mapping[str, int], backend: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from neuromorph.backends.base import Capabilities, Inputs, Progress, enforce, prepare
+from neuromorph.backends.base import Capabilities, Inputs, Progress, batches, enforce, prepare
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Neurons
 from neuromorph.graph.projections import Projection
@@ -137,14 +137,7 @@ class ReferenceBackend:
         self, graph: Graph, inputs: Inputs, *, states: Iterable[str] = (), strict: bool = False, progress: Progress | None = None
     ) -> Recording:
         by_name, wanted = prepare(self, graph, inputs, states)
-        n_samples = next(iter(by_name.values())).n_samples
-        parts: list[Recording] = []
-        for first in range(0, n_samples, CHUNK):
-            chosen = np.arange(first, min(first + CHUNK, n_samples))
-            parts.append(_Chunk(graph, {k: s.select(chosen) for k, s in by_name.items()}, wanted).run())
-            if progress:
-                progress(int(chosen[-1]) + 1, n_samples)
-        recording = join(parts)
+        recording = join([_Chunk(graph, part, wanted).run() for part in batches(by_name, CHUNK, progress)])
         enforce(strict, recording.saturations, self.name)
         return recording
 

@@ -119,16 +119,7 @@ def run_on_gpu(
     """As `run_layer`, by Triton."""
     from neuromorph.train.kernels import triton_lsnn
 
-    surrogate = _surrogate(layer.p.surrogate)
-    if surrogate is None:
-        raise ValueError(f"no compiled surrogate {layer.p.surrogate}")
-    form = triton_lsnn.Form(
-        subtract=layer.p.reset == "subtract",
-        by_threshold=layer.p.adaptation == "threshold",
-        surrogate=surrogate[0],
-        psi=surrogate[1],
-        keep=torch.is_grad_enabled() or overshoot,
-    )
+    form = triton_lsnn.Form(**_forms(layer.p), keep=torch.is_grad_enabled() or overshoot)
     options = {"window": window, "overshoot": overshoot, "live_gradients": live_gradients}
     r = triton_lsnn.run(layer, form, x, readout=readout, readout_delays=readout_delays, **options)
     return r if spikes else r._replace(spikes=None)

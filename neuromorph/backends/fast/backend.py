@@ -1,15 +1,12 @@
 """`fast`: whole data sets on the compiled kernel, bit for bit as `reference` in floats and in fixed point."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from neuromorph.backends.base import Capabilities, Inputs, Progress, enforce, prepare
+from neuromorph.backends.base import Capabilities, Inputs, Progress, batches, enforce, prepare
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording, join
-from neuromorph.spikes import Spikes
 
 if TYPE_CHECKING:
     from neuromorph.backends.fast.summary import Summary
@@ -34,7 +31,7 @@ class FastBackend:
 
         by_name, wanted = prepare(self, graph, inputs, states)
         simulator = Simulator(graph, self.name)
-        recording = join([simulator.record(part, wanted) for part in _batches(graph, by_name, progress)])
+        recording = join([simulator.record(part, wanted) for part in batches(by_name, CHUNK, progress)])
         enforce(strict, recording.saturations, self.name)
         return recording
 
@@ -59,16 +56,6 @@ class FastBackend:
         if not 1 <= window <= n_steps:
             raise GraphError(f"Summary: window is {window} steps; allowed: 1..{n_steps}, the steps of the input.")
         simulator = Simulator(graph, self.name)
-        found = summary.join([simulator.summarise(part, window) for part in _batches(graph, by_name, progress)])
+        found = summary.join([simulator.summarise(part, window) for part in batches(by_name, CHUNK, progress)])
         enforce(strict, found.saturations, self.name)
         return found
-
-
-def _batches(graph: Graph, inputs: dict[str, Spikes], progress: Progress | None) -> Iterator[list[Spikes]]:
-    """Batches of samples, in the order of the graph's Input populations; `progress` is told when the next one is asked for."""
-    n_samples = next(iter(inputs.values())).n_samples
-    for first in range(0, n_samples, CHUNK):
-        last = min(first + CHUNK, n_samples)
-        yield [inputs[p.name].select(np.arange(first, last)) for p in graph.inputs]
-        if progress:
-            progress(last, n_samples)

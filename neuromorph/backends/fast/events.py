@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neuromorph.backends.fast.kernel import WORD, Train
+from neuromorph.backends.fast.kernel import Train
+from neuromorph.backends.fast.layout import WORD
 from neuromorph.simd.lanes import compiled, inlined, lowest, ones
 from neuromorph.spikes import Spikes
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neuromorph.backends.fast.arithmetic import amplified, clipped, decayed, lowered, raised, wrapped
+from neuromorph.backends.fast.layout import WORD
 from neuromorph.simd.lanes import (
     LANES,
     add_at,
@@ -33,8 +34,6 @@ from neuromorph.simd.lanes import (
 
 V, U, A = range(3)
 """State variables, in the order in which their saturations are counted."""
-WORD = LANES // 2
-"""Neurons whose spikes of a step are one word."""
 
 
 class Train(NamedTuple):

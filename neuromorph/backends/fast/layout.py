@@ -9,6 +9,7 @@ from neuromorph.graph.populations import ALIF, LI, LIF, Neurons
 from neuromorph.simd.lanes import LANES
 
 WORD = LANES // 2
+"""Neurons whose spikes of a step are one word."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """A graph laid out for the kernel, and its runs on batches of samples."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from neuromorph.backends.fast import kernel
 from neuromorph.backends.fast.events import spikes_of, train_of
-from neuromorph.backends.fast.layout import Layout
+from neuromorph.backends.fast.layout import WORD, Layout
 from neuromorph.backends.fast.summary import Summary
 from neuromorph.backends.fast.tables import tables
 from neuromorph.graph.graph import Graph
@@ -30,12 +30,12 @@ class Simulator:
         self.tables = tables(graph, self.layout)
         self.number = np.dtype(np.float64 if self.tables.dtype == np.float64 else np.int64)
 
-    def record(self, inputs: Sequence[Spikes], wanted: Sequence[str]) -> Recording:
-        """Everything that all samples of `inputs` do, one for each Input population; `wanted`: populations whose states are recorded."""
-        graph, (n_steps, n_samples) = self.graph, inputs[0].shape[:2]
+    def record(self, inputs: Mapping[str, Spikes], wanted: Sequence[str]) -> Recording:
+        """Everything that all samples of `inputs`, by Input population, do; `wanted`: populations whose states are recorded."""
+        graph, (n_steps, n_samples) = self.graph, next(iter(inputs.values())).shape[:2]
         v = self._places(dict.fromkeys([*(p.name for p in graph.readouts), *wanted]))
         a = self._places([name for name in wanted if isinstance(graph.population(name), ALIF)])
-        z = np.zeros((n_samples, n_steps, self.layout.n // kernel.WORD), np.uint16)
+        z = np.zeros((n_samples, n_steps, self.layout.n // WORD), np.uint16)
         traces = [np.empty((n_steps, n_samples, len(_joined(places))), self.number) for places in (v, a)]
         saturations = self._run(inputs, z=z, v=traces[0], a=traces[1], kept_v=_joined(v), kept_a=_joined(a))
         traces_v, traces_a = (_split(trace, places) for trace, places in zip(traces, (v, a)))
@@ -52,9 +52,9 @@ class Simulator:
             saturations=saturations,
         )
 
-    def summarise(self, inputs: Sequence[Spikes], window: int) -> Summary:
+    def summarise(self, inputs: Mapping[str, Spikes], window: int) -> Summary:
         """Counts and mean readouts of all samples of `inputs`."""
-        graph, (n_steps, n_samples) = self.graph, inputs[0].shape[:2]
+        graph, (n_steps, n_samples) = self.graph, next(iter(inputs.values())).shape[:2]
         places = self._places(p.name for p in graph.readouts)
         fired = np.zeros((n_samples, self.tables.n_in + self.layout.n), np.int32)
         active = np.zeros((n_samples, len(graph.neurons)), np.int64)
@@ -76,7 +76,7 @@ class Simulator:
 
     def _run(
         self,
-        inputs: Sequence[Spikes],
+        inputs: Mapping[str, Spikes],
         *,
         z: np.ndarray | None = None,
         v: np.ndarray | None = None,
@@ -90,7 +90,7 @@ class Simulator:
         since: int = 0,
     ) -> dict[str, int]:
         """Fill what is given (see `kernel.Found`); gives the saturations."""
-        train, (n_steps, n_samples) = train_of(inputs), inputs[0].shape[:2]
+        train, (n_steps, n_samples) = train_of([inputs[p.name] for p in self.graph.inputs]), next(iter(inputs.values())).shape[:2]
         pieces = -(-n_samples // PIECE)
         saturated = np.zeros((pieces, len(self.graph.neurons), 3), np.int64)
         z = np.zeros((0, 0, 0), np.uint16) if z is None else z
@@ -133,8 +133,8 @@ class Simulator:
             recent=zeros(g.reach.shape, np.uint16),
             source=np.zeros(g.n_in + n, np.int32),
             begin=np.zeros(len(g.sources), np.int64),
-            touched=np.zeros(columns // kernel.WORD, np.uint16),
-            arrived=np.zeros(n // kernel.WORD, np.uint16),
+            touched=np.zeros(columns // WORD, np.uint16),
+            arrived=np.zeros(n // WORD, np.uint16),
         )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuromorph.recording import added_up
+
 
 @dataclass(frozen=True, eq=False)
 class Summary:
@@ -33,13 +35,9 @@ class Summary:
 def join(parts: Sequence[Summary]) -> Summary:
     """Summaries of one graph on consecutive batches of samples, as one."""
     first = parts[0]
-    saturations: dict[str, int] = {}
-    for part in parts:
-        for name, count in part.saturations.items():
-            saturations[name] = saturations.get(name, 0) + count
     joined = {
         field: {name: np.concatenate([getattr(part, field)[name] for part in parts]) for name in getattr(first, field)}
         for field in ("fired", "active", "readouts")
     }
-    n_samples = sum(part.n_samples for part in parts)
+    n_samples, saturations = sum(part.n_samples for part in parts), added_up([part.saturations for part in parts])
     return Summary(first.graph_digest, first.dt, n_samples, first.n_steps, first.window, **joined, saturations=saturations)
