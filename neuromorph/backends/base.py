@@ -54,16 +54,17 @@ class Backend(Protocol):
         inputs: Inputs,
         *,
         states: Iterable[str] = (),
+        spikes: Iterable[str] | None = None,
         strict: bool = False,
         progress: Progress | None = None,
     ) -> Recording:
         """Simulate all samples of `inputs` (one Spikes, or one per Input population by name).
 
-        `states`: populations whose state traces are recorded. `strict`: raise SaturationError when an integer run
-        clips or wraps a state variable. Readouts and spikes are recorded always.
+        `states`: populations whose state traces are recorded. `spikes`: those whose spikes are (default: of all that spike).
+        Readouts are recorded always. `strict`: raise SaturationError when an integer run clips or wraps a state variable.
 
         Raises:
-            GraphError: inputs do not fit the graph.
+            GraphError: inputs do not fit the graph, or a population to record is none of it.
             BackendError: the backend lacks something that the graph needs, or is not installed.
         """
         ...
@@ -133,17 +134,31 @@ def missing(graph: Graph, can: Capabilities) -> list[str]:
     return needs
 
 
-def prepare(backend: Backend, graph: Graph, inputs: Inputs, states: Iterable[str]) -> tuple[dict[str, Spikes], tuple[str, ...]]:
+@dataclass(frozen=True)
+class Kept:
+    """Names of the populations of which a run keeps spikes, and state traces; those of spikes in the graph's order."""
+
+    spikes: tuple[str, ...]
+    states: tuple[str, ...]
+
+
+def prepare(
+    backend: Backend, graph: Graph, inputs: Inputs, states: Iterable[str] = (), spikes: Iterable[str] | None = None
+) -> tuple[dict[str, Spikes], Kept]:
     """The checks that every `run` begins with: installed, able, inputs fit, recorded populations exist."""
     if reason := backend.available():
         raise BackendError(f"Backend {backend.name!r} cannot run here: {reason}")
     if lacking := missing(graph, backend.capabilities):
         raise BackendError(f"Backend {backend.name!r} does not compute {', '.join(lacking)}; run this graph on another backend.")
-    wanted = tuple(states)
-    for name in wanted:
+    traced = tuple(dict.fromkeys(states))
+    for name in traced:
         if isinstance(graph.population(name), Input):
             raise GraphError(f"States: {name!r} is an Input and has none.")
-    return match_inputs(graph, inputs), wanted
+    firing = [p.name for p in graph.neurons if isinstance(p, LIF)]
+    chosen = set(firing if spikes is None else spikes)
+    if strange := chosen - set(firing):
+        raise GraphError(f"Spikes: {', '.join(sorted(strange))} cannot be recorded; the populations that fire: {', '.join(firing)}.")
+    return match_inputs(graph, inputs), Kept(tuple(name for name in firing if name in chosen), traced)
 
 
 def batches(inputs: Mapping[str, Spikes], size: int, progress: Progress | None) -> Iterator[dict[str, Spikes]]:

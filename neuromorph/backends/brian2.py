@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neuromorph.backends.base import Capabilities, Inputs, Progress, enforce, prepare
+from neuromorph.backends.base import Capabilities, Inputs, Kept, Progress, enforce, prepare
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, Input, Neurons, parameters
 from neuromorph.graph.projections import Projection
@@ -82,16 +82,23 @@ class Brian2Backend:
         return None if importlib.util.find_spec("brian2") else "brian2 is not installed; pip install 'neuromorph[brian2]'."
 
     def run(
-        self, graph: Graph, inputs: Inputs, *, states: Iterable[str] = (), strict: bool = False, progress: Progress | None = None
+        self,
+        graph: Graph,
+        inputs: Inputs,
+        *,
+        states: Iterable[str] = (),
+        spikes: Iterable[str] | None = None,
+        strict: bool = False,
+        progress: Progress | None = None,
     ) -> Recording:
-        by_name, wanted = prepare(self, graph, inputs, states)
+        by_name, kept = prepare(self, graph, inputs, states, spikes)
         n_samples = next(iter(by_name.values())).n_samples
         at_once = max(1, min(REPLICA_NEURONS // max(graph.n_neurons, 1), REPLICA_SYNAPSES // max(graph.n_synapses, 1), 64))
         parts: list[Recording] = []
         for first in range(0, n_samples, at_once):
             chosen = np.arange(first, min(first + at_once, n_samples))
             with _numpy_target() as b2:
-                parts.append(_Replicas(b2, graph, {k: s.select(chosen) for k, s in by_name.items()}, wanted).run())
+                parts.append(_Replicas(b2, graph, {k: s.select(chosen) for k, s in by_name.items()}, kept).run())
             if progress:
                 progress(int(chosen[-1]) + 1, n_samples)
         recording = join(parts)
@@ -120,7 +127,7 @@ def _numpy_target() -> Iterator[Any]:
 class _Replicas:
     """One Brian2 network that holds a copy of the graph for every sample."""
 
-    def __init__(self, b2: Any, graph: Graph, inputs: dict[str, Spikes], wanted: tuple[str, ...]) -> None:
+    def __init__(self, b2: Any, graph: Graph, inputs: dict[str, Spikes], kept: Kept) -> None:
         self.b2, self.graph, self.inputs = b2, graph, inputs
         self.n_steps, self.n_samples, _ = next(iter(inputs.values())).shape
         self.integer = graph.precision == "integer"
@@ -130,13 +137,13 @@ class _Replicas:
         self.groups = {p.name: self._generator(p) if isinstance(p, Input) else self._neurons(p) for p in graph.populations}
         self.synapses = [self._synapses(p) for p in graph.projections]
         neurons = graph.neurons
-        self.monitors = {p.name: b2.SpikeMonitor(self.groups[p.name]) for p in neurons if not isinstance(p, LI)}
+        self.monitors = {name: b2.SpikeMonitor(self.groups[name]) for name in kept.spikes}
         self.traces = {
             p.name: b2.StateMonitor(self.groups[p.name], _traced(p), record=True, clock=self.clock, when="end")
             for p in neurons
-            if isinstance(p, LI) or p.name in wanted
+            if isinstance(p, LI) or p.name in kept.states
         }
-        self.wanted = wanted
+        self.kept = kept
         objects = [*self.groups.values(), *self.synapses, *self.monitors.values(), *self.traces.values()]
         self.network = b2.Network(*objects)
 
@@ -200,7 +207,7 @@ class _Replicas:
             n_steps=self.n_steps,
             spikes={name: self._events(name, monitor) for name, monitor in self.monitors.items()},
             readouts={name: trace["v"] for name, trace in traces.items() if name in readouts},
-            states={name: trace for name, trace in traces.items() if name in self.wanted},
+            states={name: trace for name, trace in traces.items() if name in self.kept.states},
             saturations=dict(self._saturations()),
         )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from neuromorph.backends.base import Capabilities, Inputs, Progress, batches, enforce, prepare
+from neuromorph.backends.base import Capabilities, Inputs, Kept, Progress, batches, enforce, prepare
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Neurons
 from neuromorph.graph.projections import Projection
@@ -134,10 +134,17 @@ class ReferenceBackend:
         return None
 
     def run(
-        self, graph: Graph, inputs: Inputs, *, states: Iterable[str] = (), strict: bool = False, progress: Progress | None = None
+        self,
+        graph: Graph,
+        inputs: Inputs,
+        *,
+        states: Iterable[str] = (),
+        spikes: Iterable[str] | None = None,
+        strict: bool = False,
+        progress: Progress | None = None,
     ) -> Recording:
-        by_name, wanted = prepare(self, graph, inputs, states)
-        recording = join([_Chunk(graph, part, wanted).run() for part in batches(by_name, CHUNK, progress)])
+        by_name, kept = prepare(self, graph, inputs, states, spikes)
+        recording = join([_Chunk(graph, part, kept).run() for part in batches(by_name, CHUNK, progress)])
         enforce(strict, recording.saturations, self.name)
         return recording
 
@@ -145,7 +152,7 @@ class ReferenceBackend:
 class _Chunk:
     """One batch of samples, from zero state to the last step."""
 
-    def __init__(self, graph: Graph, inputs: dict[str, Spikes], wanted: tuple[str, ...]) -> None:
+    def __init__(self, graph: Graph, inputs: dict[str, Spikes], kept: Kept) -> None:
         self.graph = graph
         self.inputs = {name: spikes.to_dense() for name, spikes in inputs.items()}
         self.n_steps, self.n_samples = next(iter(self.inputs.values())).shape[:2]
@@ -155,12 +162,12 @@ class _Chunk:
         self.synapses = {p.name: SynapticInput(p, graph.population(p.target).n, self.n_samples) for p in graph.projections}
         dtype = np.int64 if self.integer else np.float64
         trace = {p.name: (self.n_steps, self.n_samples, p.n) for p in self.neurons}
-        self.z = {p.name: np.zeros(trace[p.name], dtype=np.bool_) for p in self.neurons if isinstance(p, LIF)}
+        self.z = {name: np.zeros(trace[name], dtype=np.bool_) for name in kept.spikes}
         self.y = {p.name: np.zeros(trace[p.name], dtype=dtype) for p in self.neurons if isinstance(p, LI)}
         self.traces = {
             p.name: {x: np.zeros(trace[p.name], dtype=dtype) for x in (("v", "a") if isinstance(p, ALIF) else ("v",))}
             for p in self.neurons
-            if p.name in wanted
+            if p.name in kept.states
         }
 
     def _zero(self, p: Neurons) -> State:

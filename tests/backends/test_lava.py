@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromorph.backends import Backend
+from neuromorph.backends.base import Kept
 from neuromorph.backends.lava import LavaBackend, check, launch, needs, self_test, stock
 from neuromorph.backends.lava.backend import simulate
 from neuromorph.backends.lava.netlist import lower, trace_file
@@ -232,7 +233,7 @@ def test_unmodified_stock_processes_agree_with_the_reference(tmp_path):
     )
     graph = Graph(DT, (Input("in", n_in), lif), projections)
     inputs = noise(graph, n_steps, 1)
-    netlist = check.as_stock(lower(graph, inputs, ()))
+    netlist = check.as_stock(lower(graph, inputs, Kept(("lif",), ())))
     assert {p.kind for p in netlist.processes} == {"RingBuffer", "Sparse", "LIF", "FileSink"}
     simulate(launch.interpreter(), netlist, tmp_path, 60.0, 1)
     wanted = ReferenceBackend().run(graph, inputs).spikes["lif"].to_dense()[:, 0]
@@ -345,7 +346,7 @@ def test_a_killed_host_takes_lava_with_it(mark, monkeypatch, tmp_path):
 def test_an_error_inside_a_lava_process_is_quoted(mark, tmp_path):
     """The sink fails in its own operating-system process, at the last step."""
     graph, spikes = check.two_neurons()
-    netlist = lower(graph, {"in": spikes}, ())
+    netlist = lower(graph, {"in": spikes}, Kept(("lif",), ()))
 
     def astray(p):
         return dataclasses.replace(p, arguments={**p.arguments, "path": "no/such/folder.npy"}) if p.kind == "FileSink" else p
@@ -357,8 +358,9 @@ def test_an_error_inside_a_lava_process_is_quoted(mark, tmp_path):
 # Without Lava
 
 
-def kinds(graph: Graph, **arguments) -> dict[str, str]:
-    return {p.name: p.kind for p in lower(graph, noise(graph, 4, 1), **{"states": (), **arguments}).processes}
+def kinds(graph: Graph, states: tuple[str, ...] = ()) -> dict[str, str]:
+    kept = Kept(tuple(p.name for p in graph.neurons if isinstance(p, LIF)), states)
+    return {p.name: p.kind for p in lower(graph, noise(graph, 4, 1), kept).processes}
 
 
 def test_stock_processes_where_they_are_exact():

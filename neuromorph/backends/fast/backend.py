@@ -25,13 +25,20 @@ class FastBackend:
         return None
 
     def run(
-        self, graph: Graph, inputs: Inputs, *, states: Iterable[str] = (), strict: bool = False, progress: Progress | None = None
+        self,
+        graph: Graph,
+        inputs: Inputs,
+        *,
+        states: Iterable[str] = (),
+        spikes: Iterable[str] | None = None,
+        strict: bool = False,
+        progress: Progress | None = None,
     ) -> Recording:
         from neuromorph.backends.fast.simulator import Simulator
 
-        by_name, wanted = prepare(self, graph, inputs, states)
+        by_name, kept = prepare(self, graph, inputs, states, spikes)
         simulator = Simulator(graph, self.name)
-        recording = join([simulator.record(part, wanted) for part in batches(by_name, CHUNK, progress)])
+        recording = join([simulator.record(part, kept) for part in batches(by_name, CHUNK, progress)])
         enforce(strict, recording.saturations, self.name)
         return recording
 
@@ -50,7 +57,7 @@ class FastBackend:
         from neuromorph.backends.fast import summary
         from neuromorph.backends.fast.simulator import Simulator
 
-        by_name, _ = prepare(self, graph, inputs, ())
+        by_name, _ = prepare(self, graph, inputs)
         n_steps = next(iter(by_name.values())).n_steps
         window = n_steps if window is None else window
         if not 1 <= window <= n_steps:

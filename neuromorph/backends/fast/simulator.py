@@ -1,16 +1,17 @@
 """A graph laid out for the kernel, and its runs on batches of samples."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from neuromorph.backends.base import Kept
 from neuromorph.backends.fast import kernel
 from neuromorph.backends.fast.events import spikes_of, train_of
 from neuromorph.backends.fast.layout import WORD, Layout
 from neuromorph.backends.fast.summary import Summary
 from neuromorph.backends.fast.tables import tables
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import ALIF, LIF
+from neuromorph.graph.populations import ALIF
 from neuromorph.recording import Recording
 from neuromorph.simd.buffers import zeros
 from neuromorph.simd.share import share
@@ -30,11 +31,11 @@ class Simulator:
         self.tables = tables(graph, self.layout)
         self.number = np.dtype(np.float64 if self.tables.dtype == np.float64 else np.int64)
 
-    def record(self, inputs: Mapping[str, Spikes], wanted: Sequence[str]) -> Recording:
-        """Everything that all samples of `inputs`, by Input population, do; `wanted`: populations whose states are recorded."""
+    def record(self, inputs: Mapping[str, Spikes], kept: Kept) -> Recording:
+        """Everything that all samples of `inputs`, by Input population, do, as far as it is to be `kept`."""
         graph, (n_steps, n_samples) = self.graph, next(iter(inputs.values())).shape[:2]
-        v = self._places(dict.fromkeys([*(p.name for p in graph.readouts), *wanted]))
-        a = self._places([name for name in wanted if isinstance(graph.population(name), ALIF)])
+        v = self._places(dict.fromkeys([*(p.name for p in graph.readouts), *kept.states]))
+        a = self._places([name for name in kept.states if isinstance(graph.population(name), ALIF)])
         z = np.zeros((n_samples, n_steps, self.layout.n // WORD), np.uint16)
         traces = [np.empty((n_steps, n_samples, len(_joined(places))), self.number) for places in (v, a)]
         saturations = self._run(inputs, z=z, v=traces[0], a=traces[1], kept_v=_joined(v), kept_a=_joined(a))
@@ -46,9 +47,9 @@ class Simulator:
             dt=graph.dt,
             n_samples=n_samples,
             n_steps=n_steps,
-            spikes={p.name: spikes_of(z, self.layout.place[p.name], p.n, graph.dt) for p in graph.neurons if isinstance(p, LIF)},
+            spikes={name: spikes_of(z, self.layout.place[name], graph.population(name).n, graph.dt) for name in kept.spikes},
             readouts={p.name: traces_v[p.name] for p in graph.readouts},
-            states={name: {x: t[name] for x, t in (("v", traces_v), ("a", traces_a)) if name in t} for name in wanted},
+            states={name: {x: t[name] for x, t in (("v", traces_v), ("a", traces_a)) if name in t} for name in kept.states},
             saturations=saturations,
         )
 

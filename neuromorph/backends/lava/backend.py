@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuromorph.backends.base import Capabilities, Inputs, Progress, enforce, prepare
+from neuromorph.backends.base import Capabilities, Inputs, Kept, Progress, enforce, prepare
 from neuromorph.backends.lava import launch
 from neuromorph.backends.lava.netlist import PROGRESS, Netlist, lower, recorded, saturation_file, trace_file
 from neuromorph.errors import BackendError
@@ -44,20 +44,27 @@ class LavaBackend:
         return f"{self.python} lacks {', '.join(lacking)}; install with: {INSTALL}" if lacking else None
 
     def run(
-        self, graph: Graph, inputs: Inputs, *, states: Iterable[str] = (), strict: bool = False, progress: Progress | None = None
+        self,
+        graph: Graph,
+        inputs: Inputs,
+        *,
+        states: Iterable[str] = (),
+        spikes: Iterable[str] | None = None,
+        strict: bool = False,
+        progress: Progress | None = None,
     ) -> Recording:
         """See `neuromorph.backends.base.Backend.run`.
 
         Raises:
             BackendError: also where the worker fails or takes too long, and for sums beyond Lava's 32-bit messages.
         """
-        by_name, wanted = prepare(self, graph, inputs, states)
+        by_name, kept = prepare(self, graph, inputs, states, spikes)
         n_steps, n_samples, _ = next(iter(by_name.values())).shape
         with tempfile.TemporaryDirectory(prefix="neuromorph-lava-") as folder:
             if graph.n_neurons:
-                netlist = lower(graph, by_name, wanted)
+                netlist = lower(graph, by_name, kept)
                 simulate(self.python, netlist, Path(folder), self._seconds(netlist), n_samples, progress)
-            recording = _recording(graph, Path(folder), wanted, n_steps, n_samples)
+            recording = _recording(graph, Path(folder), kept, n_steps, n_samples)
         enforce(strict, recording.saturations, self.name)
         return recording
 
@@ -81,7 +88,7 @@ def simulate(python: str, netlist: Netlist, folder: Path, timeout: float, n_samp
     launch.run_worker(python, folder / "job.npz", timeout, watch)
 
 
-def _recording(graph: Graph, folder: Path, states: tuple[str, ...], n_steps: int, n_samples: int) -> Recording:
+def _recording(graph: Graph, folder: Path, kept: Kept, n_steps: int, n_samples: int) -> Recording:
     """The files of a run as a recording."""
     traces: dict[str, dict[str, np.ndarray]] = {}
     saturations: dict[str, int] = {}
@@ -89,7 +96,7 @@ def _recording(graph: Graph, folder: Path, states: tuple[str, ...], n_steps: int
         if isinstance(p, Input):
             continue
         shape = n_steps, n_samples, p.n
-        files = {x: folder / trace_file(graph, p.name, x) for x in recorded(p, states)}
+        files = {x: folder / trace_file(graph, p.name, x) for x in recorded(p, kept)}
         traces[p.name] = {x: _trace(file, shape) for x, file in files.items()}
         saturations |= {f"{p.name}.{x}": count for x, count in _counts(folder / saturation_file(graph, p.name)).items()}
     readouts = {p.name for p in graph.readouts}
@@ -100,9 +107,9 @@ def _recording(graph: Graph, folder: Path, states: tuple[str, ...], n_steps: int
         dt=graph.dt,
         n_samples=n_samples,
         n_steps=n_steps,
-        spikes={name: Spikes.from_dense(t["z"].astype(np.bool_), graph.dt) for name, t in traces.items() if name not in readouts},
+        spikes={name: Spikes.from_dense(t["z"].astype(np.bool_), graph.dt) for name, t in traces.items() if name in kept.spikes},
         readouts={name: t["v"] for name, t in traces.items() if name in readouts},
-        states={name: {x: t[x] for x in t if x != "z"} for name, t in traces.items() if name in states},
+        states={name: {x: t[x] for x in t if x != "z"} for name, t in traces.items() if name in kept.states},
         saturations=saturations,
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuromorph.backends.base import Kept
 from neuromorph.backends.lava import launch
 from neuromorph.backends.lava.backend import LavaBackend, simulate
 from neuromorph.backends.lava.netlist import Netlist, Process, lower, trace_file
@@ -52,7 +53,7 @@ def self_test(python: str | None = None) -> str | None:
     graph, spikes = two_neurons()
     try:
         with tempfile.TemporaryDirectory(prefix="neuromorph-lava-") as folder:
-            simulate(backend.python, as_stock(lower(graph, {"in": spikes}, ())), Path(folder), 120.0, 1)
+            simulate(backend.python, as_stock(lower(graph, {"in": spikes}, Kept(("lif",), ()))), Path(folder), 120.0, 1)
             raster = np.load(Path(folder) / trace_file(graph, "lif", "z"), allow_pickle=False)
     except BackendError as error:
         return str(error)

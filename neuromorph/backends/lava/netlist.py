@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neuromorph.backends.base import Kept
 from neuromorph.backends.lava import stock
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons, Population, parameters
@@ -63,14 +64,16 @@ def saturation_file(graph: Graph, population: str) -> str:
     return f"{_place(graph, population)}.saturations.json"
 
 
-def recorded(p: Neurons, states: tuple[str, ...]) -> tuple[str, ...]:
+def recorded(p: Neurons, kept: Kept) -> tuple[str, ...]:
     """Variables of a population that a run records: v of a readout, spikes of others, v and a where asked for."""
     if isinstance(p, LI):
         return ("v",)
-    return ("z", *(("v", "a") if isinstance(p, ALIF) else ("v",))) if p.name in states else ("z",)
+    spikes = ("z",) if p.name in kept.spikes else ()
+    traces = ("v", "a") if isinstance(p, ALIF) else ("v",)
+    return spikes + traces if p.name in kept.states else spikes
 
 
-def lower(graph: Graph, inputs: Mapping[str, Spikes], states: tuple[str, ...]) -> Netlist:
+def lower(graph: Graph, inputs: Mapping[str, Spikes], kept: Kept) -> Netlist:
     """The netlist that simulates every sample of `inputs` in one long run.
 
     Raises:
@@ -88,7 +91,7 @@ def lower(graph: Graph, inputs: Mapping[str, Spikes], states: tuple[str, ...]) -
                 processes.append(Process(name, "RingBuffer", arrays={"data": _raster(inputs[p.name])}))
             continue
         processes.append(_neurons(graph, p, clock))
-        for variable in recorded(p, states):
+        for variable in recorded(p, kept):
             processes.append(_sink(graph, p, variable, clock))
             connections.append((name, PORTS[variable], f"{name}.{variable}", "a_in"))
     for number, q in enumerate(live):
