@@ -20,8 +20,9 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks.machine import machine
+from neuromorph.agreement import validate
 from neuromorph.backends import backend
-from neuromorph.compare import decisions, validate
+from neuromorph.compare import decisions
 from neuromorph.dataset import Samples
 from neuromorph.files import atomic_write
 from neuromorph.graph import Graph
@@ -73,7 +74,7 @@ def main(args: Args) -> dict[str, Any]:
     graph = load_checkpoint(args.run / "best.safetensors").graph()
     graphs: dict[str, Graph] = {"float": graph} | {chip: quantize(graph, load_profile(chip))[0] for chip in args.chips}
     compared = {name: validate(g, Spikes.from_dense(test.dense(np.arange(args.checked)), test.dt), "fast") for name, g in graphs.items()}
-    if different := [name for name, comparison in compared.items() if not comparison.identical]:
+    if different := [name for name, comparison in compared.items() if not comparison.agrees]:
         raise SystemExit(f"fast and reference differ: {', '.join(str(compared[name]) for name in different)}")
     right, fired = dict.fromkeys(graphs, 0), 0
     for spikes, labels in batches(test, n, args.batch):
@@ -91,7 +92,7 @@ def main(args: Args) -> dict[str, Any]:
         "hours": hours(args.run / "tensorboard"),
         "best": min(curve, key=lambda line: line["validation"]["loss"]),
         "test_samples": n,
-        "equal_to_reference": {name: comparison.identical for name, comparison in compared.items()},
+        "equal_to_reference": {name: comparison.agrees for name, comparison in compared.items()},
         "test_accuracy": {name: count / n for name, count in right.items()},
         "active_synapses": graph.n_synapses,
         "spikes_per_sample": fired / n,

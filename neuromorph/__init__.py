@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from neuromorph.agreement import validate
     from neuromorph.backends import backend
-    from neuromorph.compare import decisions, validate
+    from neuromorph.compare import decisions
     from neuromorph.counts import count
     from neuromorph.energy import estimate
     from neuromorph.errors import NeuromorphError
@@ -47,7 +48,8 @@ _MODULES = {
     "spikes": ("Spikes", "load_spikes", "save_spikes"),
     "recording": ("Recording",),
     "hardware": ("load_profile",),
-    "compare": ("decisions", "validate"),
+    "compare": ("decisions",),
+    "agreement": ("validate",),
     "counts": ("count",),
     "energy": ("estimate",),
     "errors": ("NeuromorphError",),

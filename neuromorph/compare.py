@@ -1,124 +1,86 @@
-"""Do two simulators agree? Spike for spike in floats, bit for bit in integers, and if not: where first, and why."""
+"""Do two recordings agree? Spike for spike in floats, bit for bit in integers, and if not: where first, why, and how much is alike."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from neuromorph.backends.base import Inputs, Progress, backend
-from neuromorph.backends.reference import ReferenceBackend
+from neuromorph.differences import Difference, first_differences, shared_traces
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import ALIF, LIF
 from neuromorph.recording import Recording
 
-ROUNDING = 1e-9
-"""A spike difference whose margin |v - theta| is below this part of theta is put down to summation order."""
-TOLERANCE = 1e-9
-"""Float traces agree when they differ by less than this part of the largest value of the trace."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first place where two recordings part.
-
-    `variable`: "spike", "v", "a" or "y" (readout); `a`, `b`: its values in the two recordings. `margin`: |v - theta| /
-    theta in the first recording where that is known; `rounding`: whether the margin is small enough to explain it.
-    """
-
-    sample: int
-    step: int
-    population: str
-    neuron: int
-    variable: str
-    a: float
-    b: float
-    margin: float | None = None
-    rounding: bool = False
-
-    def __str__(self) -> str:
-        text = f"sample {self.sample}, step {self.step}, {self.population}[{self.neuron}]: {self.variable} {self.a:g} against {self.b:g}"
-        if self.margin is None:
-            return text
-        return f"{text}, margin to threshold {self.margin:.2e}" + (" (rounding)" if self.rounding else "")
+PRECISIONS = {"float": "float64", "integer": "integer"}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Agreement of two recordings of one graph on the same inputs.
+    """Agreement of two recordings of one network on the same inputs.
 
-    `identical`: all spikes equal, and every recorded trace equal (bit for bit in integers; within TOLERANCE in floats,
-    where summation order differs). `largest_error`: over all traces, relative to each trace's largest value.
-    `decisions_equal`: samples on which the argmax of the mean readout agrees (None without a readout).
+    `identical`: all spikes equal, and every trace that both recorded equal (bit for bit in integers; within
+    `differences.TOLERANCE` in floats, where summation order differs). `rounding`: not identical, but in every differing sample the first
+    difference is a spike so close to the threshold that summation order explains it. `spikes`: of `against`; `spikes_differing`: those
+    that only one has; `spike_agreement`: shared spikes as part of all that either has. `rates` [Hz]: mean of each population in both.
+    `traces`: compared; `largest_error`: over all of them, relative to each trace's largest value. `readout_correlation`: Pearson's, of all
+    readout values (None without variance). `decisions_equal`: samples on which the argmax of the mean readout agrees (None without
+    readouts). Two precisions are not expected to be identical: their spikes, rates, readouts and decisions tell how alike they are.
     """
 
     backend: str
     against: str
     precision: str
+    against_precision: str
     samples: int
     steps: int
     identical: bool
+    rounding: bool
+    samples_differing: int
     spikes: int
     spikes_differing: int
+    spike_agreement: float
+    rates: Mapping[str, tuple[float, float]]
     traces: int
     largest_error: float
+    readout_correlation: float | None
     decisions_equal: int | None
     first: Difference | None
 
+    @property
+    def must_agree(self) -> bool:
+        return self.precision == self.against_precision
+
+    @property
+    def agrees(self) -> bool:
+        return self.identical or self.rounding
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        if self.identical:
+            return "identical"
+        return "rounding" if self.rounding else "DIFFERENT" if self.must_agree else "alike in part"
+
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"agrees": self.agrees, "verdict": self.verdict}
 
     def __str__(self) -> str:
-        head = f"{self.backend} {self.precision} against {self.against}, {self.samples} samples: "
+        other = "" if self.must_agree else f" {self.against_precision}"
+        head = f"{self.backend} {self.precision} against {self.against}{other}, {self.samples} samples: "
         if self.identical:
             return head + f"identical ({self.spikes} spikes, {self.traces} traces)"
-        return head + f"DIFFERENT, {self.spikes_differing} of {self.spikes} spikes; first: {self.first}"
+        return head + f"{self.verdict}, {self.spikes_differing} of {self.spikes} spikes differ; first: {self.first}"
 
 
-def validate(graph: Graph, inputs: Inputs, simulator: str, *, progress: Progress | None = None) -> Comparison:
-    """Run `graph` on the reference and on a backend, all states recorded, and compare.
-
-    Raises:
-        BackendError: the backend is missing or cannot run the graph.
-    """
-    names = [p.name for p in graph.neurons]
-    oracle = ReferenceBackend().run(graph, inputs, states=names)
-    return compare(graph, backend(simulator).run(graph, inputs, states=names, progress=progress), oracle)
-
-
-def compare(graph: Graph, recording: Recording, against: Recording) -> Comparison:
-    """Compare two recordings of `graph` on the same inputs.
+def compare(graph: Graph, recording: Recording, against: Recording, *, window: int | None = None) -> Comparison:
+    """Compare two recordings of `graph` on the same inputs. `window`: steps at the end over which the readouts decide (default: all).
 
     Raises:
         GraphError: they are not recordings of the same size.
     """
-    if (recording.n_samples, recording.n_steps) != (against.n_samples, against.n_steps):
-        raise GraphError(
-            f"Compare: {recording.backend} recorded {recording.n_samples} samples of {recording.n_steps} steps, "
-            f"{against.backend} {against.n_samples} of {against.n_steps}; run both on the same inputs."
-        )
-    tolerance = TOLERANCE if recording.precision == "float" else 0.0
-    pairs = list(_pairs(recording, against))
-    differing = sum(int(np.count_nonzero(x != y)) for _, variable, x, y in pairs if variable == "spike")
-    errors = [_error(x, y) for _, variable, x, y in pairs if variable != "spike"]
-    places = [_first(population, variable, x, y, 0.0 if variable == "spike" else tolerance) for population, variable, x, y in pairs]
-    found = [place for place in places if place is not None]
-    first = min(found, key=lambda d: (d.step, d.sample, d.variable == "spike")) if found else None
-    return Comparison(
-        backend=recording.backend,
-        against=against.backend,
-        precision="float64" if recording.precision == "float" else "integer",
-        samples=recording.n_samples,
-        steps=recording.n_steps,
-        identical=first is None,
-        spikes=sum(len(s) for s in against.spikes.values()),
-        spikes_differing=differing,
-        traces=len(errors),
-        largest_error=max(errors, default=0.0),
-        decisions_equal=_decisions(recording, against),
-        first=_explain(graph, against, first),
-    )
+    tally = Tally(recording, against, window)
+    tally.add(graph, recording, against)
+    return tally.comparison()
 
 
 def decisions(recording: Recording, window: int | None = None) -> np.ndarray:
@@ -127,18 +89,73 @@ def decisions(recording: Recording, window: int | None = None) -> np.ndarray:
     return np.asarray(readout[-(window or len(readout)) :].sum(axis=0).argmax(axis=1))
 
 
-def _pairs(x: Recording, y: Recording) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
-    """(population, variable, trace in x, trace in y) of everything that both recorded."""
-    for name in x.spikes:
-        yield name, "spike", x.spikes[name].to_dense(), y.spikes[name].to_dense()
-    for name in x.readouts:
-        yield name, "y", x.readouts[name], y.readouts[name]
-    for name, traces in x.states.items():
-        if name in x.readouts:
-            continue
-        for variable in traces:
-            if variable in y.states.get(name, {}):
-                yield name, variable, traces[variable], y.states[name][variable]
+class Tally:
+    """A comparison of two simulators, batch of samples by batch of samples."""
+
+    def __init__(self, recording: Recording, against: Recording, window: int | None = None) -> None:
+        self.names = recording.backend, against.backend
+        self.precisions = recording.precision, against.precision
+        self.dt, self.window = against.dt, window
+        self.samples = self.steps = self.traces = 0
+        self.spikes: dict[str, list[int]] = {}
+        self.neurons: dict[str, int] = {}
+        self.shared = 0
+        self.error = 0.0
+        self.moments = np.zeros(6)
+        self.decided: int | None = None
+        self.differences: list[Difference] = []
+
+    def add(self, graph: Graph, x: Recording, y: Recording) -> list[Difference]:
+        """The next samples; gives the first difference of every one that has one."""
+        if (x.n_samples, x.n_steps) != (y.n_samples, y.n_steps):
+            raise GraphError(
+                f"Compare: {x.backend} recorded {x.n_samples} samples of {x.n_steps} steps, {y.backend} {y.n_samples} of {y.n_steps}; "
+                "run both on the same inputs."
+            )
+        found = [replace(d, sample=d.sample + self.samples) for d in first_differences(graph, x, y)]
+        self.differences += found
+        self.samples, self.steps = self.samples + x.n_samples, x.n_steps
+        for name in x.spikes.keys() & y.spikes.keys():
+            a, b = x.spikes[name], y.spikes[name]
+            known = self.spikes.setdefault(name, [0, 0])
+            known[:] = known[0] + len(a), known[1] + len(b)
+            self.neurons[name] = a.n_neurons
+            self.shared += len(np.intersect1d(a.keys(), b.keys(), assume_unique=True))
+        errors = [_error(a, b) for _, _, a, b in shared_traces(x, y)]
+        self.traces, self.error = len(errors), max(self.error, *errors, 0.0)
+        for name in x.readouts:
+            self.moments += _moments(x.readouts[name], y.readouts[name])
+        if x.readouts:
+            same = int(np.count_nonzero(decisions(x, self.window) == decisions(y, self.window)))
+            self.decided = same + (self.decided or 0)
+        return found
+
+    def comparison(self) -> Comparison:
+        """Of all that was added."""
+        a, b = (sum(each[i] for each in self.spikes.values()) for i in (0, 1))
+        union = a + b - self.shared
+        first = min(self.differences, key=lambda d: (d.step, d.sample), default=None)
+        seconds = {name: n * self.samples * self.steps * self.dt for name, n in self.neurons.items()}
+        return Comparison(
+            backend=self.names[0],
+            against=self.names[1],
+            precision=PRECISIONS[self.precisions[0]],
+            against_precision=PRECISIONS[self.precisions[1]],
+            samples=self.samples,
+            steps=self.steps,
+            identical=first is None and self.precisions[0] == self.precisions[1],
+            rounding=first is not None and all(d.rounding for d in self.differences),
+            samples_differing=len(self.differences),
+            spikes=b,
+            spikes_differing=union - self.shared,
+            spike_agreement=self.shared / union if union else 1.0,
+            rates={name: (x / seconds[name], y / seconds[name]) for name, (x, y) in sorted(self.spikes.items())},
+            traces=self.traces,
+            largest_error=self.error,
+            readout_correlation=_correlation(self.moments),
+            decisions_equal=self.decided,
+            first=first,
+        )
 
 
 def _error(x: np.ndarray, y: np.ndarray) -> float:
@@ -146,34 +163,14 @@ def _error(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.abs(x - y).max(initial=0)) / (scale or 1.0)
 
 
-def _first(population: str, variable: str, x: np.ndarray, y: np.ndarray, tolerance: float) -> Difference | None:
-    if variable == "spike" or tolerance == 0:
-        wrong = x != y
-    else:
-        wrong = np.abs(x - y) > tolerance * (float(np.abs(y).max(initial=0)) or 1.0)
-    if not wrong.any():
-        return None
-    step, sample, neuron = (int(i) for i in np.argwhere(wrong)[0])
-    return Difference(sample, step, population, neuron, variable, float(x[step, sample, neuron]), float(y[step, sample, neuron]))
+def _moments(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Number, sums, sums of squares and of products of two arrays."""
+    a, b = (np.asarray(trace, dtype=np.float64).reshape(-1) for trace in (x, y))
+    return np.array([len(a), a.sum(), b.sum(), a @ a, b @ b, a @ b])
 
 
-def _explain(graph: Graph, against: Recording, first: Difference | None) -> Difference | None:
-    """Add the margin to threshold of a differing spike, from the traces that were recorded."""
-    if first is None or first.variable != "spike" or "v" not in against.states.get(first.population, {}):
-        return first
-    population = graph.population(first.population)
-    if not isinstance(population, LIF):
-        return first
-    place = first.step, first.sample, first.neuron
-    theta = float(population.v_th[first.neuron]) * (64 if against.precision == "integer" else 1)
-    if isinstance(population, ALIF) and population.adaptation == "threshold":
-        theta += float(against.states[first.population]["a"][place])
-    margin = abs(float(against.states[first.population]["v"][place]) - theta) / (abs(theta) or 1.0)
-    rounding = against.precision == "float" and margin < ROUNDING
-    return replace(first, margin=margin, rounding=rounding)
-
-
-def _decisions(x: Recording, y: Recording) -> int | None:
-    if not x.readouts:
-        return None
-    return int(np.count_nonzero(decisions(x) == decisions(y)))
+def _correlation(moments: np.ndarray) -> float | None:
+    """Pearson's coefficient."""
+    n, x, y, xx, yy, xy = moments.tolist()
+    variances = (n * xx - x * x) * (n * yy - y * y)
+    return (n * xy - x * y) / variances**0.5 if variances > 0 else None

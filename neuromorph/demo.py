@@ -13,6 +13,7 @@ from neuromorph import backends
 from neuromorph.compare import Comparison, compare, decisions
 from neuromorph.counts import Counts, count
 from neuromorph.dataset import Samples
+from neuromorph.differences import Difference
 from neuromorph.energy import EnergyReport, estimate
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.files import atomic_write
@@ -39,7 +40,7 @@ class DemoArgs:
     out: Path = Path("runs/demo")
     config: TrainConfig = field(default_factory=TrainConfig)
     profile: str = "loihi2"
-    samples: dict[str, int] = field(default_factory=lambda: {"torch": 50, "brian2": 50, "lava": 20})
+    samples: dict[str, int] = field(default_factory=lambda: {"torch": 50, "fast": 50, "brian2": 50, "lava": 20})
     energy_profiles: tuple[str, ...] = ("loihi1", "loihi1_sanafe", "loihi2", "spinnaker2", "truenorth", "cmos45_fp32")
 
 
@@ -82,7 +83,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
         integer, report = quantize(graph, chip)
         save(args.out / f"model.{chip.id}.h5", integer)
     with watch("run test set"):
-        recordings = {g.precision: backends.backend("reference").run(g, test.spikes) for g in (graph, integer)}
+        recordings = {g.precision: backends.backend("fast").run(g, test.spikes) for g in (graph, integer)}
         window = args.config.training.window
         accuracy = {p: float((decisions(r, window) == test.labels).mean()) for p, r in recordings.items()}
     validation = _validate(args, watch, checkpoint.model, graph, integer, test)
@@ -94,7 +95,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
         "active_synapses": graph.n_synapses,
         "requested_synapses": result.requested_synapses,
         "connectivity": args.config.deep_r.connectivity,
-        "validation": [_row(c) for c in validation],
+        "validation": [c.to_dict() for c in validation],
         "counts": counts.to_dict(),
         "energy": [e.to_dict() for e in energy],
         "energy_refused": refused,
@@ -113,6 +114,7 @@ def demo(args: DemoArgs, *, say: Say = print, progress: bool = True) -> dict[str
 
 def _validate(args: DemoArgs, watch: Stopwatch, model: Network, graph: Graph, integer: Graph, test: Samples) -> list[Comparison]:
     """Every simulator against the reference, floats and integers; one sample of each is kept for the report."""
+    window = args.config.training.window
     done: list[Comparison] = []
     for g in (graph, integer):
         names = [p.name for p in g.neurons]
@@ -127,8 +129,10 @@ def _validate(args: DemoArgs, watch: Stopwatch, model: Network, graph: Graph, in
                     recording = record(copy.deepcopy(model).double(), g, spikes)
                 else:
                     recording = backends.backend(name).run(g, spikes, states=names)
-                done.append(compare(g, recording, oracle.select(range(spikes.n_samples))))
+                against = oracle.select(range(spikes.n_samples))
+                done.append(compare(g, recording, against, window=window))
                 _keep(args.out, recording)
+                _keep_difference(args.out, len(done) - 1, done[-1].first, recording, against)
             watch.say(f"  {done[-1]}")
     return done
 
@@ -145,8 +149,13 @@ def _flat(epoch: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _row(c: Comparison) -> dict[str, Any]:
-    return c.to_dict() | {"first": str(c.first) if c.first else None}
+def _keep_difference(folder: Path, number: int, first: Difference | None, recording: Recording, against: Recording) -> None:
+    """The sample in which two simulators first differ, for the report."""
+    if first is None:
+        return
+    (folder / "differences").mkdir(exist_ok=True)
+    for side, whole in (("recording", recording), ("against", against)):
+        save_recording(folder / "differences" / f"{number}-{side}.h5", whole.select([first.sample]))
 
 
 def _energy(args: DemoArgs, counts: Counts, graph: Graph) -> tuple[list[EnergyReport], dict[str, str]]:

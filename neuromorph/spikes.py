@@ -47,7 +47,7 @@ class Spikes:
             values = getattr(self, field)
             if len(values) and (values.min() < 0 or values.max() >= limit):
                 raise GraphError(f"Spikes: {field} reaches {values.min()}..{values.max()}; allowed 0..{limit - 1}.")
-        if len(self) > 1 and (np.diff(self._order()) <= 0).any():
+        if len(self) > 1 and (np.diff(self.keys()) <= 0).any():
             raise GraphError("Spikes: events must ascend by (sample, step, neuron) without repeats; use Spikes.from_events.")
 
     @classmethod
@@ -129,7 +129,8 @@ class Spikes:
         cells = self.n_steps * self.n_samples * self.n_neurons
         return len(self) / cells / self.dt if cells else 0.0
 
-    def _order(self) -> np.ndarray:
+    def keys(self) -> Int64[np.ndarray, " events"]:
+        """One ascending number an event: (sample * n_steps + step) * n_neurons + neuron."""
         return (self.sample.astype(np.int64) * self.n_steps + self.step) * self.n_neurons + self.neuron
 
 

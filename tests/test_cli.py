@@ -85,11 +85,16 @@ def test_run_and_its_recording(files: Path, tmp_path: Path) -> None:
 
 
 def test_validate_agrees(files: Path) -> None:
-    data = json.loads(call("validate", files / "model.h5", files / "model.inputs.h5", "--backend", "brian2", "--json"))
-    assert data["validation"][0]["identical"] is True
+    """One backend is held against the reference, in floats and in integers, and these against each other."""
+    data = json.loads(call("validate", files / "float.h5", files / "float.inputs.h5", "--backend", "brian2", "--json"))
+    found = {(c["against"], c["against_precision"], c["backend"], c["precision"]): c["verdict"] for c in data["comparisons"]}
+    for precision in ("float64", "integer"):
+        assert found.pop(("reference", precision, "brian2", precision)) == "identical"
+    assert list(found) == [("reference", "float64", "reference", "integer")]
+    assert data["agrees"] is True
 
 
-def test_validate_exits_with_1_on_a_difference(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_exits_with_1_on_a_difference(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulator that drops one synapse."""
     honest = Brian2Backend.run
 
@@ -103,10 +108,15 @@ def test_validate_exits_with_1_on_a_difference(files: Path, monkeypatch: pytest.
         return honest(self, graph.replace(projections=changed), inputs, **options)
 
     monkeypatch.setattr(Brian2Backend, "run", lossy)
-    data = json.loads(call("validate", files / "model.h5", files / "model.inputs.h5", "--json", code=1))
-    (row,) = data["validation"]
-    assert row["identical"] is False
-    assert {"sample", "step", "population", "neuron", "variable", "a", "b"} <= row["first"].keys()
+    page = tmp_path / "page.html"
+    args = ("--backend", "reference", "--backend", "fast", "--backend", "brian2", "--precision", "float", "--report", page)
+    data = json.loads(call("validate", files / "float.h5", files / "float.inputs.h5", *args, "--json", code=1))
+    verdicts = {(c["against"], c["backend"]): c["verdict"] for c in data["comparisons"]}
+    assert verdicts == {("reference", "fast"): "identical", ("reference", "brian2"): "DIFFERENT", ("fast", "brian2"): "DIFFERENT"}
+    first = data["comparisons"][1]["first"]
+    assert {"sample", "step", "population", "neuron", "variable", "a", "b"} <= first.keys()
+    assert page.read_text().count("<svg") == 4  # spikes and trace around the first difference of two pairs
+    assert f"step {first['step']}" in call("validate", files / "float.h5", files / "float.inputs.h5", *args[:-2], code=1)
 
 
 def test_energy(files: Path) -> None:

@@ -161,7 +161,7 @@ def prepare(
     return match_inputs(graph, inputs), Kept(tuple(name for name in firing if name in chosen), traced)
 
 
-def batches(inputs: Mapping[str, Spikes], size: int, progress: Progress | None) -> Iterator[dict[str, Spikes]]:
+def batches(inputs: Mapping[str, Spikes], size: int, progress: Progress | None = None) -> Iterator[dict[str, Spikes]]:
     """Inputs by name, `size` samples at a time; `progress` is told of a batch when the next one is asked for."""
     n_samples = next(iter(inputs.values())).n_samples
     for first in range(0, n_samples, size):

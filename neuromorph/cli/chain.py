@@ -5,17 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuromorph.cli.inputs import Inputs, Model, Samples, decision_window, load_model_and_spikes
 from neuromorph.cli.output import Json, cell, console, emit, joules, progress_bar, table
 
 if TYPE_CHECKING:
     from neuromorph.calibrate import Calibration
     from neuromorph.graph import Graph
     from neuromorph.hardware import HardwareProfile
-    from neuromorph.spikes import Spikes
-
-Model = Annotated[Path, typer.Argument(help="Graph file (.h5), as written by `neuromorph export` or `quantize`.")]
-Inputs = Annotated[Path, typer.Argument(help="Spike file (.h5) with one array for each Input population.")]
-Samples = Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")]
 
 
 def inspect(model: Model, as_json: Json = False) -> None:
@@ -133,12 +129,12 @@ def run(
     from neuromorph.compare import decisions
     from neuromorph.recording import save_recording
 
-    graph, spikes, labels = _load(model, inputs, samples)
+    graph, spikes, labels = load_model_and_spikes(model, inputs, samples)
     with progress_bar(backend, as_json) as progress:
         recording = backends.backend(backend).run(graph, spikes, states=states or (), strict=strict, progress=progress)
     if out:
         save_recording(out, recording)
-    accuracy = None if labels is None or not recording.readouts else float((decisions(recording, _window(graph)) == labels).mean())
+    accuracy = None if labels is None or not recording.readouts else float((decisions(recording, decision_window(graph)) == labels).mean())
     data = {
         "backend": recording.backend,
         "precision": recording.precision,
@@ -155,36 +151,6 @@ def run(
     saturated = ", ".join(f"{k} {v:,} times" for k, v in recording.saturations.items()) or "none"
     caption = f"saturations: {saturated}" + ("" if accuracy is None else f"; accuracy {100 * accuracy:.2f} %")
     emit(as_json, data, table(title, ["population", "spikes", "rate (Hz)"], rows, caption))
-
-
-def validate(
-    model: Model,
-    inputs: Inputs,
-    backend: Annotated[list[str] | None, typer.Option(help="Simulator to hold against the reference; repeat for more [brian2].")] = None,
-    samples: Samples = 20,
-    as_json: Json = False,
-) -> None:
-    """Prove that a simulator computes this graph as the reference does; exit code 1 if it does not.
-
-    Floats: spike for spike. Integers: bit for bit, spikes, membrane potentials and readouts. The first difference is
-    told with its sample, step, neuron and margin to the threshold.
-
-    Example: neuromorph validate runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --backend lava --samples 20
-    """
-    from neuromorph.compare import validate as compare_with_reference
-
-    graph, spikes, _ = _load(model, inputs, samples)
-    results = []
-    for name in backend or ["brian2"]:
-        with progress_bar(name, as_json) as progress:
-            results.append(compare_with_reference(graph, spikes, name, progress=progress))
-    rows = [(c.backend, c.precision, c.samples, c.identical, c.spikes_differing, c.largest_error, str(c.first or "")) for c in results]
-    columns = ["backend", "precision", "samples", "identical", "spikes differing", "largest error", "first difference"]
-    emit(
-        as_json, {"file": str(model), "validation": [c.to_dict() for c in results]}, table(f"{model} against the reference", columns, rows)
-    )
-    if not all(c.identical for c in results):
-        raise typer.Exit(1)
 
 
 def energy(
@@ -206,7 +172,7 @@ def energy(
     from neuromorph.energy import estimate
     from neuromorph.hardware import load_profile
 
-    graph, spikes, _ = _load(model, inputs, samples)
+    graph, spikes, _ = load_model_and_spikes(model, inputs, samples)
     with progress_bar("fast", as_json) as progress:
         counts = of_summary(graph, FastBackend().summarise(graph, spikes, progress=progress))
     reports = [estimate(counts, graph, load_profile(name), what_if=what_if) for name in profile or ["loihi2"]]
@@ -255,25 +221,6 @@ def _projections(graph: "Graph") -> list[dict[str, Any]]:
         }
         for q in graph.projections
     ]
-
-
-def _load(model: Path, inputs: Path, samples: int | None) -> "tuple[Graph, dict[str, Spikes], Any]":
-    import numpy as np
-
-    from neuromorph.graph import load
-    from neuromorph.spikes import load_labels, load_spikes
-
-    spikes, labels = load_spikes(inputs), load_labels(inputs)
-    if samples is not None:
-        spikes = {name: s.select(np.arange(min(samples, s.n_samples))) for name, s in spikes.items()}
-        labels = None if labels is None else labels[:samples]
-    return load(model), spikes, labels
-
-
-def _window(graph: "Graph") -> int | None:
-    """Steps at the end over which the readout decides, where training left it in the metadata."""
-    window = graph.metadata.get("decision_window", "")
-    return int(window) if window.isdigit() else None
 
 
 def _span(array: Any) -> dict[str, float]:

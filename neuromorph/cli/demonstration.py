@@ -28,13 +28,13 @@ def demo(
     from neuromorph.train.config import TrainConfig
 
     config = TrainConfig.of(training={"seed": seed} if epochs is None else {"seed": seed, "epochs": epochs})
-    samples = {"torch": brian2_samples, "brian2": brian2_samples, "lava": lava_samples}
+    samples = {"torch": brian2_samples, "fast": brian2_samples, "brian2": brian2_samples, "lava": lava_samples}
     args = DemoArgs(out=out, config=config, profile=profile, samples=samples)
     summary = walk(args, say=lambda text: messages.print(text, highlight=False), progress=not as_json)
     page = write_report(out)
     emit(as_json, summary, *summary_tables(summary))
     messages.print(f"report: {page}", soft_wrap=True, highlight=False)
-    if not all(row["identical"] for row in summary["validation"]):
+    if not all(row["agrees"] for row in summary["validation"]):
         raise typer.Exit(1)
 
 
@@ -65,7 +65,7 @@ def summary_tables(summary: dict[str, Any]) -> list[Any]:
         (f"integers ({summary['profile']})", 100 * accuracy["integer"]),
     ]
     synapses = f"{summary['active_synapses']:,} active synapses, {summary['requested_synapses']:,} requested"
-    checks = [(v["backend"], v["precision"], v["samples"], v["identical"], v["spikes"], v["first"] or "") for v in summary["validation"]]
+    checks = [(v["backend"], v["precision"], v["samples"], v["verdict"], v["spikes"], told(v["first"])) for v in summary["validation"]]
     energy = [
         (
             e["profile"] + (" (what if)" if e["what_if"] else ""),
@@ -78,7 +78,7 @@ def summary_tables(summary: dict[str, Any]) -> list[Any]:
     ]
     return [
         table(f"Accuracy on {accuracy['test_samples']} test samples", ["stage", "accuracy %"], stages, synapses),
-        table("Validation against the reference", ["backend", "precision", "samples", "identical", "spikes", "first difference"], checks),
+        table("Validation against the reference", ["backend", "precision", "samples", "verdict", "spikes", "first difference"], checks),
         table(
             "Energy per inference",
             ["profile", "lowest", "nominal", "highest", "of this dynamic"],
@@ -89,5 +89,8 @@ def summary_tables(summary: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _dynamic(estimate: dict[str, Any]) -> str:
-    return joules(estimate["scopes"].get("dynamic", {}).get("nominal"))
+def told(first: dict[str, Any] | None) -> str:
+    """A first difference out of JSON, in words."""
+    from neuromorph.differences import Difference
+
+    return str(Difference(**first)) if first else ""

@@ -40,7 +40,7 @@ def _probe(backend: str):
     """A small integer network that fires, adapts and is refractory, on one backend against the reference."""
     import numpy as np
 
-    from neuromorph.compare import validate
+    from neuromorph.agreement import validate
     from neuromorph.graph import ALIF, LI, Graph, Input, Projection
     from neuromorph.spikes import Spikes
 
@@ -50,4 +50,4 @@ def _probe(backend: str):
     weights = [rng.integers(-60, 100, size) * 2 for size in ((6, 12), (12, 12), (12, 2))]
     ends = (("input", "hidden"), ("hidden", "hidden"), ("hidden", "readout"))
     graph = Graph(1e-3, parts, tuple(Projection.from_dense(*end, w) for end, w in zip(ends, weights)))
-    return validate(graph, Spikes.from_dense(rng.random((40, 2, 6)) < 0.2, 1e-3), backend)
+    return validate(graph, Spikes.from_dense(rng.random((40, 2, 6)) < 0.2, 1e-3), backend).comparisons[0]

@@ -1,11 +1,13 @@
 """What a run left in its folder, read once; what is missing or damaged becomes a sentence instead."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuromorph.agreement import Excerpt
+from neuromorph.differences import Difference
 from neuromorph.errors import FormatError, NeuromorphError
 from neuromorph.graph import Graph, load
 from neuromorph.recording import Recording, load_recording
@@ -18,7 +20,8 @@ PRECISIONS = ("float", "integer")
 @dataclass(frozen=True)
 class Run:
     """A run folder. `graphs`: those there are of "initial", "model", "integer"; `inputs`, `label`: the first test sample;
-    `recordings`: one-sample recordings by "backend-precision", the reference first; `gaps`: by file, why it is not shown.
+    `recordings`: one-sample recordings by "backend-precision", the reference first; `differences`: the samples in which simulators
+    part; `gaps`: by file, why it is not shown.
     """
 
     folder: Path
@@ -28,6 +31,7 @@ class Run:
     inputs: Mapping[str, Spikes]
     label: int | None
     recordings: Mapping[str, Recording]
+    differences: tuple[Excerpt, ...]
     gaps: Mapping[str, str]
 
 
@@ -66,8 +70,20 @@ def read_run(folder: Path) -> Run:
         inputs=inputs,
         label=None if labels is None or not len(labels) else int(labels[0]),
         recordings={stem: r for stem, r in recordings.items() if r.n_samples},
+        differences=tuple(_differences(summary.get("validation") or [], graphs, piece)),
         gaps=gaps,
     )
+
+
+def _differences(rows: Sequence[Mapping[str, Any]], graphs: Mapping[str, Graph], piece: Callable[..., Any]) -> Iterator[Excerpt]:
+    """Of every comparison that found a difference, the two recordings of that sample in differences/."""
+    for number, row in enumerate(rows):
+        graph = graphs.get("integer" if row.get("precision") == "integer" else "model")
+        if graph is None or not isinstance(row.get("first"), Mapping):
+            continue
+        both = [piece(f"differences/{number}-{side}.h5", load_recording) for side in ("recording", "against")]
+        if None not in both:
+            yield Excerpt(graph, Difference(**row["first"]), *both)
 
 
 def _json(path: Path) -> Any:

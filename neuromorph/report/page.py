@@ -2,23 +2,21 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import ChainableUndefined, Environment
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from neuromorph.compare import TOLERANCE
 from neuromorph.files import atomic_write
 from neuromorph.graph import Graph
 from neuromorph.recording import Recording
 from neuromorph.report import plots
+from neuromorph.report.environment import template
 from neuromorph.report.folder import Run, read_run
-from neuromorph.report.numbers import data, span
 from neuromorph.report.style import to_svg
+from neuromorph.report.validation import section
 from neuromorph.spikes import Spikes
 
 
@@ -37,16 +35,13 @@ def write_report(folder: str | os.PathLike[str], *, title: str = "From training 
 
 def render(run: Run, title: str) -> str:
     """The page of a run."""
-    environment = Environment(autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(data=data, span=span)
-    template = environment.from_string((resources.files("neuromorph.report") / "template.html").read_text(encoding="utf-8"))
     s = run.summary
     model = run.graphs.get("model")
-    return template.render(
+    return template("report.html").render(
         title=title,
         s=s,
         gaps=run.gaps,
-        tolerance=TOLERANCE,
+        **section(s.get("validation") or [], run.differences),
         counted_synapses=model.n_synapses if model else None,
         metadata=dict(model.metadata) if model else {},
         graphs={kind: {"digest": g.digest(), "synapses": g.n_synapses, "neurons": g.n_neurons} for kind, g in run.graphs.items()},

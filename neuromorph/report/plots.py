@@ -9,6 +9,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
+from neuromorph.differences import Difference, threshold
 from neuromorph.errors import NeuromorphError
 from neuromorph.graph import LI, Graph, Projection
 from neuromorph.recording import Recording
@@ -46,6 +47,70 @@ def raster(spikes: Populations, sample: int = 0, ax: Axes | None = None, *, colo
     ax.set_yticks(middles, names)
     ax.tick_params(axis="y", length=0)
     return label(ax, "time (ms)", "" if len(names) > 1 else "neuron")
+
+
+def parting(recording: Recording, against: Recording, first: Difference, ax: Axes | None = None, *, steps: int = 25) -> Axes:
+    """Spikes of one sample in two recordings, `steps` before and after their first difference: grey of both, blue only of the first, red
+    only of the second; populations stacked as in `raster`, the difference circled. `first.sample` is not used: recordings hold one sample.
+    """
+    ax = new_axis(ax, height=260.0)
+    ms, bottom, middles, names = recording.dt * 1e3, 0, [], []
+    place = 0
+    for name in against.spikes:
+        x, y = recording.spikes[name], against.spikes[name]
+        common = np.isin(x.keys(), y.keys())
+        kinds = ((x, common, MUTED), (x, ~common, BLUE), (y, ~np.isin(y.keys(), x.keys()), VERMILLION))
+        for spikes, chosen, colour in kinds:
+            here = chosen & (spikes.sample == 0) & (np.abs(spikes.step - first.step) <= steps)
+            strokes = _strokes(spikes.step[here] * ms, spikes.neuron[here] + bottom)
+            ax.add_patch(PathPatch(strokes, fill=False, color=colour, linewidth=1.4))
+        place = bottom + first.neuron if name == first.population else place
+        if bottom:
+            ax.axhline(bottom - 0.5, color=MUTED, linewidth=0.5)
+        middles.append(bottom + (y.n_neurons - 1) / 2)
+        names.append(f"{plain(name)} ({y.n_neurons})")
+        bottom += y.n_neurons
+    if first.population in against.spikes:
+        ax.plot([first.step * ms], [place], "o", markersize=11, markerfacecolor="none", markeredgecolor=INK)
+    ax.axvline(first.step * ms, color=INK, linewidth=0.6, linestyle=":")
+    ax.set_xlim((first.step - steps - 0.5) * ms, (first.step + steps + 0.5) * ms)
+    ax.set_ylim(-0.5, max(bottom, 1) - 0.5)
+    ax.set_yticks(middles, names)
+    ax.tick_params(axis="y", length=0)
+    return label(ax, "time (ms)", "")
+
+
+def traces_apart(
+    graph: Graph, recording: Recording, against: Recording, first: Difference, ax: Axes | None = None, *, steps: int = 25
+) -> Axes | None:
+    """The variable of the neuron at which two one-sample recordings first differ, in both (v where a spike differs), with the threshold.
+
+    None where neither recorded it.
+    """
+    variable = "v" if first.variable == "spike" else first.variable
+    found = [(r.backend, _trace_of(r, first.population, variable), r) for r in (recording, against)]
+    if not any(trace is not None for _, trace, _ in found):
+        return None
+    ax = new_axis(ax, height=260.0)
+    window = slice(max(first.step - steps, 0), first.step + steps + 1)
+    time = np.arange(recording.n_steps)[window] * recording.dt * 1e3
+    for (name, trace, r), colour, style in zip(found, (BLUE, VERMILLION), ("-", "--")):
+        if trace is None:
+            continue
+        ax.plot(time, trace[window, 0, first.neuron], style, color=colour, linewidth=1.5, label=plain(name))
+        theta = threshold(graph, r, first.population, first.neuron) if variable == "v" else None
+        if theta is not None:
+            ax.plot(time, theta[window], ":", color=colour, linewidth=1.0)
+    ax.axvline(first.step * recording.dt * 1e3, color=INK, linewidth=0.6, linestyle=":")
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(EngFormatter(sep="\u202f"))
+    ax.margins(x=0)
+    legend(ax)
+    return label(ax, "time (ms)", f"{variable} of {plain(first.population)}[{first.neuron}]")
+
+
+def _trace_of(recording: Recording, population: str, variable: str) -> np.ndarray | None:
+    return recording.readouts.get(population) if variable == "y" else recording.states.get(population, {}).get(variable)
 
 
 def rates(spikes: Populations, ax: Axes | None = None, *, bins: int = 24) -> Axes:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neuromorph.agreement import validate
 from neuromorph.backends import backends
-from neuromorph.compare import Comparison, validate
+from neuromorph.compare import Comparison
 from neuromorph.graph import Graph
 from tests.strategies import random_graph, random_inputs
 
@@ -34,7 +35,7 @@ class Case:
         return graph
 
     def compare(self, graph: Graph, inputs) -> Comparison:
-        return validate(graph, inputs, self.backend)
+        return validate(graph, inputs, self.backend).comparisons[0]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -77,10 +77,13 @@ def write_run(folder: Path, graph: Graph, inputs: Spikes) -> Path:
     for g in (graph, integer):
         save_recording(folder / "recordings" / f"reference-{g.precision}.h5", runs[g.precision].select([0]))
         comparison = compare(g, Brian2Backend().run(g, inputs.select([0, 1, 2]), states=names), runs[g.precision].select([0, 1, 2]))
-        validation.append(comparison.to_dict() | {"first": None})
+        validation.append(comparison.to_dict())
     flipped = graph.replace(projections=(_flip(graph.projections[0]), *graph.projections[1:]))
-    wrong = compare(graph, reference.run(flipped, inputs.select([0]), states=names), runs["float"].select([0]))
-    validation.append(wrong.to_dict() | {"backend": "torch", "first": str(wrong.first)})
+    changed, right = reference.run(flipped, inputs.select([0]), states=names), runs["float"].select([0])
+    validation.append(compare(graph, changed, right).to_dict() | {"backend": "torch"})
+    (folder / "differences").mkdir()
+    for side, recording in (("recording", replace(changed, backend="torch")), ("against", right)):
+        save_recording(folder / "differences" / f"{len(validation) - 1}-{side}.h5", recording)
     save_recording(folder / "recordings" / "torch-float.h5", replace(reference.run(flipped, inputs.select([0])), backend="torch"))
     counts = count(integer, inputs, runs["integer"])
     energy, refused = [], {}

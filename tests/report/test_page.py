@@ -128,11 +128,13 @@ def test_every_number_of_the_summary_is_there_exactly(page: Page, summary: dict[
 
 def test_headline_and_validation_say_what_the_summary_says(page: Page, summary: dict[str, Any]):
     assert "2 of 3" in page.text
-    assert "1 of 3 comparisons with the reference found a difference" in page.text
-    rows = page.tables["Each simulator against the reference, on the same graph and input"]
-    column = rows[0].index("identical")
-    assert [(row[0], row[column]) for row in rows[1:]] == [("brian2", "yes"), ("brian2", "yes"), ("torch", "NO")]
-    assert rows[3][-1] == summary["validation"][2]["first"] != ""
+    assert "1 of 3 comparisons found a difference" in page.text
+    rows = page.tables["Each simulator against another, on the same network and input"]
+    column = rows[0].index("verdict")
+    assert [(row[0], row[column]) for row in rows[1:]] == [("brian2", "identical"), ("brian2", "identical"), ("torch", "DIFFERENT")]
+    first = summary["validation"][2]["first"]
+    assert rows[3][-1].startswith(f"sample {first['sample']}, step {first['step']}, {first['population']}[{first['neuron']}]: ")
+    assert "Where torch and reference (float) part" in page.text
 
 
 def test_counts_and_energies_stand_in_their_rows(page: Page, summary: dict[str, Any]):
@@ -163,7 +165,9 @@ def joules(text: str) -> float:
 def test_a_plot_for_each_recording_and_no_more(page: Page, folder: Path):
     recordings = len(list(folder.glob("recordings/*.h5")))
     assert recordings == 3
-    assert page.tags["svg"] == 2 * recordings + 6  # raster and readout each; rates, two matrices, weights, energy, learning
+    assert (
+        page.tags["svg"] == 2 * recordings + 8
+    )  # raster and readout each; rates, two matrices, weights, energy, learning; spikes and trace of one difference
     assert "unlike the reference" in page.text
 
 
@@ -216,7 +220,7 @@ def test_one_missing_piece_takes_only_its_own_pictures(folder: Path, tmp_path: P
     shutil.copytree(folder, run)
     shutil.rmtree(run / piece) if piece == "recordings" else (run / piece).unlink()
     page = Page(write_report(run).read_text(encoding="utf-8"))
-    assert page.tags["svg"] == {"model.h5": 10, "test.h5": 12, "recordings": 5}[piece]
+    assert page.tags["svg"] == {"model.h5": 10, "test.h5": 14, "recordings": 7}[piece]
     assert ("There is no recording" if piece == "recordings" else f"{piece} is not in the run folder") in page.text
 
 
