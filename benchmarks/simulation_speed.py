@@ -156,12 +156,11 @@ def one_processor() -> None:
 
 def main(args: Args) -> dict[str, Any]:
     one_processor()
-    from neuromorph.files import atomic_write
-
     found: dict[str, Any] = {"args": {**asdict(args), "out": args.out.name}, "machine": machine(), "speed": {}}
     for case in cases(args.smoke):
         name = f"N={case.n} {case.precision}"
         row = found["speed"][name] = compare(case, args.rounds)
+        save(found, args.out)
         ratios = "  ".join(f"{peer} x{r['median']:.0f} [{r['low']:.0f}-{r['high']:.0f}]" for peer, r in row["ratio"].items())
         print(
             f"{name:16} {row['sample_steps_per_s']['fast']:.3g} sample-steps/s  {row['synops_per_s']['fast']:.3g} synops/s   {ratios}",
@@ -170,8 +169,37 @@ def main(args: Args) -> dict[str, Any]:
     if Path("/proc/self/clear_refs").exists():
         found["whole_set"] = whole_set(*((20, 30) if args.smoke else (10_000, STEPS)))
         print(found["whole_set"], flush=True)
-    atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
+    save(found, args.out)
+    plot(found, args.out.with_suffix(".png"))
     return found
+
+
+def save(found: dict[str, Any], path: Path) -> None:
+    """After every case, so that a run that is stopped leaves what it has."""
+    from neuromorph.files import atomic_write
+
+    atomic_write(path, (json.dumps(found, indent=1) + "\n").encode())
+
+
+def plot(found: dict[str, Any], path: Path) -> None:
+    """Sample-steps a second of each simulator, a group of bars for each network."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    names = list(dict.fromkeys(name for row in found["speed"].values() for name in row["sample_steps_per_s"]))
+    for place, name in enumerate(names):
+        bars = [(k + place * 0.16, row["sample_steps_per_s"].get(name)) for k, row in enumerate(found["speed"].values())]
+        at, height = zip(*[(x, value) for x, value in bars if value])
+        axes.bar(at, height, 0.15, label=name)
+    axes.set_yscale("log")
+    axes.set_xticks([k + 0.32 for k in range(len(found["speed"]))], list(found["speed"]))
+    axes.set_ylabel("sample-steps / s of one processor")
+    axes.legend(frameon=False, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

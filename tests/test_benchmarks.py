@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import qat_digits
+from benchmarks import agreement, qat_digits
 from benchmarks.digits_seeds import Args, main
 
 ROOT = Path(__file__).parent.parent
@@ -45,3 +45,11 @@ def test_simulation_speed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.simulation_speed", "--smoke", "--rounds", "1", "--out", str(out)]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     assert json.loads(out.read_text())["speed"]["N=20 integer"]["ratio"]["brian2"]["median"] > 0
+
+
+def test_agreement(tmp_path: Path) -> None:
+    args = agreement.Args(graphs=1, backends=("reference", "fast", "brian2"), out=tmp_path / "agreement.json")
+    found = agreement.main(args)
+    assert found["different"] == []
+    assert {row["kind"] for row in found["summary"]} == {"graph integer", "graph float", "lsnn float"}
+    assert agreement.main(args)["summary"] == found["summary"], "a second call finds everything done"

@@ -56,7 +56,8 @@ def validate(
         from neuromorph.report import write_validation
 
         write_validation(report, found, model=str(model))
-    emit(as_json, {"file": str(model), "report": str(report) if report else None, **found.to_dict()}, validation_table(model, found))
+    data = {"file": str(model), "report": str(report) if report else None, **found.to_dict()}
+    emit(as_json, data, validation_table(model, found), *_first_differences(found))
     if report:
         messages.print(f"report: {report}", soft_wrap=True, highlight=False)
     if not found.agrees:
@@ -65,15 +66,19 @@ def validate(
 
 def validation_table(model: Path, found: "Validation") -> Any:
     """One row a pair."""
-    columns = ["simulator", "against", "samples", "verdict", "spikes", "differing", "agreement %", "decisions", "first difference"]
+    columns = ["simulator", "against", "samples", "verdict", "spikes", "differing", "agreement %", "decisions"]
     caption = "agreement: spikes of both, of all that either has; decisions: samples with the same class"
     return table(f"{model}: do the simulators agree?", columns, [_row(c) for c in found.comparisons], caption)
 
 
 def _row(c: "Comparison") -> list[object]:
     simulator, against = f"{c.backend} {c.precision}", f"{c.against} {c.against_precision}"
-    first = str(c.first or "") if c.must_agree else ""
-    return [simulator, against, c.samples, c.verdict, c.spikes, c.spikes_differing, 100 * c.spike_agreement, c.decisions_equal, first]
+    return [simulator, against, c.samples, c.verdict, c.spikes, c.spikes_differing, 100 * c.spike_agreement, c.decisions_equal]
+
+
+def _first_differences(found: "Validation") -> list[str]:
+    """One line for each pair of one precision that differs."""
+    return [f"{c.backend} and {c.against} ({c.precision}) first differ: {c.first}" for c in found.comparisons if c.first and c.must_agree]
 
 
 def _model(path: Path) -> "tuple[Checkpoint | None, Graph]":

@@ -136,6 +136,8 @@ load, store = _load(LANES, LANES), _store(LANES)
 load_half, store_half = _load(LANES // 2, LANES // 2), _store(LANES // 2)
 load_2, load_4 = _load(2 * LANES, LANES), _load(4 * LANES, LANES)
 """2 or 4 rows at once, from row i on; `store` puts them back."""
+load_any, store_any = _load(LANES // 2, 1), _store(1)
+"""16 numbers of a flat array from number i on, wherever that is."""
 
 
 @operation
@@ -347,6 +349,18 @@ def ones(typing, mask):
         return b.zext(count, _I64) if count.type.width < 64 else count
 
     return types.int64(mask), code
+
+
+@operation
+def ones_each(typing, x):
+    """Number of set bits in each lane."""
+
+    def code(context, b, sig, args):
+        kind = args[0].type
+        name = f"llvm.ctpop.v{x.width}{kind.element.intrinsic_name}"
+        return b.call(get_or_insert_function(b.module, ir.FunctionType(kind, [kind]), name), [args[0]])
+
+    return x(x), code
 
 
 @operation

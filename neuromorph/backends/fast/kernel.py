@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neuromorph.backends.fast.activity import UNCOUNTED, add_up, count_active, touch_list, touch_rows
 from neuromorph.backends.fast.arithmetic import amplified, clipped, decayed, lowered, raised, wrapped
 from neuromorph.backends.fast.layout import WORD
 from neuromorph.simd.lanes import (
@@ -34,6 +35,8 @@ from neuromorph.simd.lanes import (
 
 V, U, A = range(3)
 """State variables, in the order in which their saturations are counted."""
+QUAD = 4 * WORD
+"""Neurons whose spikes of a step are one number of 64 bits."""
 
 
 class Train(NamedTuple):
@@ -47,9 +50,10 @@ class Train(NamedTuple):
 class State(NamedTuple):
     """`v`, `u`, `a`, `drive` [places]; `ring` [columns]: spikes on their way; `now` [lines]: the slot of this step.
 
-    `fired`, `blocked` [words]: who spiked last, who is refractory; `recent` [longest refractory period, words]: who spiked.
-    `source` [sources]: who spikes in this step, those of population p at begin[p] .. begin[p + 1] - 1. `touched`: words of flags, as
-    the ring: where an event is on its way; `arrived` [words]: where one is now.
+    `fired`, `blocked` [words]: who spiked last, who is refractory; `fired_4` is the memory of `fired`, four words in one; `recent`
+    [longest refractory period, words]: who spiked. `source` [sources]: who spikes in this step; `begin` [marks]: which of them is the first
+    at or above each of `tables.marks`; `before`: how many precede each of `fired_4`. Flags of 16 neurons each: `touched`, where an
+    event is on its way, by line and slot; `arrived`, where one is now; `counts`: of these by population.
     """
 
     v: np.ndarray
@@ -59,12 +63,15 @@ class State(NamedTuple):
     ring: np.ndarray
     now: np.ndarray
     fired: np.ndarray
+    fired_4: np.ndarray
     blocked: np.ndarray
     recent: np.ndarray
     source: np.ndarray
+    before: np.ndarray
     begin: np.ndarray
     touched: np.ndarray
     arrived: np.ndarray
+    counts: np.ndarray
 
 
 class Found(NamedTuple):
@@ -100,24 +107,24 @@ def _simulate(sample, steps, g, train, s, found):
     s.v[:] = 0
     s.u[:] = 0
     s.a[:] = 0
+    s.drive[:] = 0
     s.ring[:] = 0
     s.touched[:] = 0
     s.now[:] = 0
     s.fired[:] = 0
     s.recent[:] = 0
-    counting, recording = len(found.fired) > 0, len(found.z) > 0
-    event, last = train.begin[sample], train.begin[sample + 1]
+    counting, recording, words = len(found.fired) > 0, len(found.z) > 0, len(s.v) // WORD
+    event, last, past, uncounted = train.begin[sample], train.begin[sample + 1], 0, 0
     for t in range(steps):
-        s.drive[:] = 0
         for line in range(len(g.lines.width)):
             _receive(line, g.lines, s)
-        _refractory(t, g.reach, s)
+        _refractory(past, g.reach, s)
         for run in range(len(g.runs.first)):
             _advance(run, g.constants, g.runs, g.owner, s, found.saturated)
-        _remember(t, s)
+        past = _remember(past, s)
         if recording:
-            for w in range(found.z.shape[2]):
-                found.z[sample, t, w] = s.fired[w]
+            for w in range(words):
+                put(found.z, (sample * steps + t) * words + w, at(s.fired, w))
         for i in range(len(found.kept_v)):
             found.v[t, sample, i] = s.v[found.kept_v[i]]
         for i in range(len(found.kept_a)):
@@ -127,65 +134,58 @@ def _simulate(sample, steps, g, train, s, found):
             put(s.source, n, at(train.source, event))
             event += 1
             n += 1
-        n = _list_events(g.n_in, g.sources, n, s)
+        n = _list_events(n, g, s)
         if counting:
-            _count_step(t, sample, n, g, s, found)
+            for i in range(n):
+                add_at(found.fired, sample * found.fired.shape[1] + np.int64(at(s.source, i)), np.int32(1))
+            count_active(g, s)
+            uncounted += 1
+            if uncounted == UNCOUNTED or t == steps - 1:
+                add_up(sample, s, found)
+                uncounted = 0
+            if t >= found.since:
+                for i in range(len(found.kept_sums)):
+                    found.sums[sample, i] += s.v[found.kept_sums[i]]
         for line in range(len(g.lines.width)):
-            _send(line, counting, g.lines, g.sources, s)
-
-
-@inlined
-def _count_step(t, sample, n, g, s, found):
-    """Count the n events of step t and the neurons at which events arrive in it."""
-    for i in range(n):
-        found.fired[sample, s.source[i]] += 1
-    for w in range(len(g.always)):
-        put(s.arrived, w, at(g.always, w))
-    for line in range(len(g.lines.width)):
-        slot = (at(g.lines.ring, line) + at(s.now, line) * at(g.lines.width, line)) // WORD
-        target = at(g.lines.target, line) // WORD
-        for w in range(at(g.lines.width, line) // WORD):
-            put(s.arrived, target + w, at(s.arrived, target + w) | at(s.touched, slot + w))
-            put(s.touched, slot + w, np.uint16(0))
-    for p in range(g.members.shape[0]):
-        for w in range(g.members.shape[1]):
-            found.active[sample, p] += ones(g.members[p, w] & s.arrived[w])
-    if t >= found.since:
-        for i in range(len(found.kept_sums)):
-            found.sums[sample, i] += s.v[found.kept_sums[i]]
+            _send(line, n, counting, g.lines, s)
 
 
 @inlined
 def _receive(line, g, s):
-    """Add what arrives now through a line to s.drive, and empty its place."""
+    """What arrives now through a line becomes, or is added to, s.drive."""
     slot = (at(g.ring, line) + at(s.now, line) * at(g.width, line)) // WORD
     target, shifts, down = at(g.target, line) // WORD, at(g.shifts, line) // WORD, at(g.down, line) != 0
+    first, written = at(g.opens, line) != 0, at(g.row, line) >= 0
     for w in range(at(g.width, line) // WORD):
         sums, shift = load_half(s.ring, slot + w), load_half(g.shift, shifts + w)
-        sums = lowered(sums, shift) if down else raised(sums, shift)
-        store_half(s.drive, target + w, load_half(s.drive, target + w) + sums)
-        store_half(s.ring, slot + w, zeros(sums))
+        drive = lowered(sums, shift) if down else raised(sums, shift)
+        store_half(s.drive, target + w, drive if first else load_half(s.drive, target + w) + drive)
+        if not written:
+            store_half(s.ring, slot + w, zeros(sums))
 
 
 @inlined
-def _refractory(t, reach, s):
-    """s.blocked: the neurons that are refractory at step t."""
+def _refractory(past, reach, s):
+    """s.blocked: the neurons that are refractory in this step; `past`: the row of s.recent after that of the last step."""
     periods, chunks = len(s.recent), len(s.blocked) // WORD
     for chunk in range(chunks):
         blocked = zeros(load_half(s.blocked, chunk))
+        row = past
         for d in range(periods):
-            past = load_half(s.recent, ((t - 1 - d) % periods) * chunks + chunk)
-            blocked = blocked | (past & load_half(reach, d * chunks + chunk))
+            row = (row if row else periods) - 1
+            blocked = blocked | (load_half(s.recent, row * chunks + chunk) & load_half(reach, d * chunks + chunk))
         store_half(s.blocked, chunk, blocked)
 
 
 @inlined
-def _remember(t, s):
-    """Put the spikes of step t into s.recent."""
+def _remember(past, s):
+    """Put the spikes of this step into row `past` of s.recent; gives the next row."""
     periods, chunks = len(s.recent), len(s.blocked) // WORD
-    if periods:
-        for chunk in range(chunks):
-            store_half(s.recent, (t % periods) * chunks + chunk, load_half(s.fired, chunk))
+    if not periods:
+        return 0
+    for chunk in range(chunks):
+        store_half(s.recent, past * chunks + chunk, load_half(s.fired, chunk))
+    return past + 1 if past + 1 < periods else 0
 
 
 @inlined
@@ -193,13 +193,16 @@ def _advance(run, c, g, owner, s, saturated):
     """Lines 2-6 of the step for neurons of one form, and their spikes in s.fired."""
     spikes, adapts, by_threshold = at(g.spikes, run) != 0, at(g.adapts, run) != 0, at(g.by_threshold, run) != 0
     subtract, has_current = at(g.subtract, run) != 0, at(g.current, run) != 0
+    turns, swells = at(g.turns, run) != 0, at(g.swells, run) != 0
     for w in range(at(g.first, run), at(g.last, run)):
         fired = at(s.fired, w)
         raw_u = load_half(s.drive, w)
         if has_current:
             raw_u = decayed(load_half(s.u, w), load_half(c.decay_u, w)) + raw_u
-        u = wrapped(raw_u)
-        _count(raw_u, u, w, U, owner, saturated)
+        u = raw_u
+        if turns:
+            u = wrapped(raw_u)
+            _count(raw_u, u, w, U, owner, saturated)
         if has_current:
             store_half(s.u, w, u)
         v = load_half(s.v, w)
@@ -209,8 +212,10 @@ def _advance(run, c, g, owner, s, saturated):
             a = load_half(s.a, w)
             before = decayed(a, load_half(c.decay_a, w))
             raw_a = where(fired, before + load_half(c.kappa, w), before)
-            new = clipped(raw_a)
-            _count(raw_a, new, w, A, owner, saturated)
+            new = raw_a
+            if swells:
+                new = clipped(raw_a)
+                _count(raw_a, new, w, A, owner, saturated)
             store_half(s.a, w, new)
             if by_threshold:
                 crossed = threshold + a
@@ -238,34 +243,41 @@ def _count(raw, bounded, w, variable, owner, saturated):
 
 
 @inlined
-def _list_events(n_in, sources, n, s):
-    """Add the neurons that spike to the n inputs in s.source, and find where each population begins; gives the number of all."""
-    for w in range(len(s.fired)):
-        m = at(s.fired, w)
+def _list_events(n, g, s):
+    """Add the neurons that spike to the n inputs in s.source, and find where each mark begins; gives the number of all."""
+    inputs = n
+    for w in range(len(s.fired_4)):
+        put(s.before, w, np.int64(n))
+        m = at(s.fired_4, w)
         while m:
-            put(s.source, n, np.int32(n_in + w * WORD + lowest(m)))
-            m &= m - np.uint16(1)
+            put(s.source, n, np.int32(g.n_in + w * QUAD + lowest(m)))
+            m &= m - np.uint64(1)
             n += 1
-    k = 0
-    for p in range(len(sources)):
-        while k < n and at(s.source, k) < at(sources, p):
-            k += 1
-        put(s.begin, p, k)
+    for k in range(len(g.marks)):
+        place = at(g.marks, k) - g.n_in
+        if place < 0:
+            i = 0
+            while i < inputs and at(s.source, i) < at(g.marks, k):
+                i += 1
+        elif place >= len(s.fired_4) * QUAD:
+            i = n
+        else:
+            below = at(s.fired_4, place // QUAD) & ((np.uint64(1) << np.uint64(place % QUAD)) - np.uint64(1))
+            i = at(s.before, place // QUAD) + ones(below)
+        put(s.begin, k, i)
     return n
 
 
 @inlined
-def _send(line, counting, g, sources, s):
+def _send(line, n, counting, g, s):
     """Send the events of this step through a line, and move it on to the next."""
-    begin, end = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line))
-    first = at(sources, at(g.from_, line))
+    begin, end, first = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line)), at(g.first, line)
     if at(g.row, line) >= 0:
         _send_rows(line, begin, end, first, g, s)
         if counting:
-            _touch_rows(line, begin, end, first, g, s)
+            touch_rows(line, begin, end, first, g, s)
         return
-    width, slots = at(g.width, line), at(g.slots, line)
-    now = at(s.now, line)
+    width, slots, now = at(g.width, line), at(g.slots, line), at(s.now, line)
     put(s.now, line, now + 1 if now + 1 < slots else 0)
     ahead = at(g.ring, line) + now * width
     for i in range(begin, end):
@@ -276,20 +288,7 @@ def _send(line, counting, g, sources, s):
         for q in range(cut, at(g.ptr, p + slots)):
             add_at(s.ring, ahead - slots * width + np.int64(at(g.place, q)), at(g.weight, q))
         if counting:
-            for q in range(at(g.ptr, p), at(g.ptr, p + slots)):
-                place = ahead + np.int64(at(g.place, q)) - (slots * width if q >= cut else 0)
-                put(s.touched, place // WORD, at(s.touched, place // WORD) | np.uint16(1 << (place % WORD)))
-
-
-@inlined
-def _touch_rows(line, begin, end, first, g, s):
-    """Mark the targets of the events begin .. end - 1."""
-    words = at(g.width, line) // WORD
-    row, out = at(g.row, line) // WORD - first * words, at(g.ring, line) // WORD
-    for i in range(begin, end):
-        for w in range(words):
-            reached = at(g.reached, row + np.int64(at(s.source, i)) * words + w)
-            put(s.touched, out + w, at(s.touched, out + w) | reached)
+            touch_list(line, now, p, cut, g, s)
 
 
 def _adding(load: Any) -> Any:

@@ -122,6 +122,7 @@ class Simulator:
         g, n, columns = self.tables, self.layout.n, self.tables.lines.columns
         v, u, a, drive, ring = (zeros((size,), g.dtype) for size in (n, n, n, n, columns))
         fired, blocked = (zeros((g.reach.shape[1],), np.uint16) for _ in range(2))
+        fired_4 = fired.view(np.uint64)
         return kernel.State(
             v,
             u,
@@ -130,12 +131,15 @@ class Simulator:
             ring,
             now=np.zeros(len(g.lines.width), np.int64),
             fired=fired,
+            fired_4=fired_4,
             blocked=blocked,
             recent=zeros(g.reach.shape, np.uint16),
             source=np.zeros(g.n_in + n, np.int32),
-            begin=np.zeros(len(g.sources), np.int64),
-            touched=np.zeros(columns // WORD, np.uint16),
-            arrived=np.zeros(n // WORD, np.uint16),
+            before=np.zeros(len(fired_4), np.int64),
+            begin=np.zeros(len(g.marks), np.int64),
+            touched=np.zeros(g.lines.words, np.uint16),
+            arrived=np.zeros(g.members.shape[1] + WORD, np.uint16),
+            counts=np.zeros(g.members.shape, np.uint16),
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from neuromorph.backends.fast.layout import WORD, Layout, bits, first_sources
 from neuromorph.backends.fast.wiring import Lines, wire
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import LIF, Neurons
+from neuromorph.graph.populations import ALIF, LIF, Neurons
 from neuromorph.simd.buffers import zeros
 
 
@@ -28,7 +28,9 @@ class Constants(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Of each run of words of one form, int64: its first word, its last word + 1, and the form (see `layout.Form`)."""
+    """Of each run of words of one form, int64: its first word, its last word + 1, and the form (see `layout.Form`); whether u can get so
+    large that it `turns` around, and a that it is clipped (`swells`).
+    """
 
     first: np.ndarray
     last: np.ndarray
@@ -37,14 +39,17 @@ class Runs(NamedTuple):
     subtract: np.ndarray
     by_threshold: np.ndarray
     current: np.ndarray
+    turns: np.ndarray
+    swells: np.ndarray
 
 
 class Tables(NamedTuple):
     """All that the kernel knows of a graph.
 
     `sources`: first source of each population, inputs first; the last entry is the number of sources. `owner` [places]: number of
-    the population. Words of flags: `reach` [longest refractory period, words rounded up]: the neurons that a spike d + 1 steps ago blocks;
-    `members` [populations, words]: whose neurons they are; `always` [words]: those that are active at every step (see `counts.Counts`).
+    the population. `marks`: see `wiring.wire`. Words of flags, their number rounded up: `reach` [longest refractory period, words]: the
+    neurons that a spike d + 1 steps ago blocks; `members` [populations, words]: whose neurons they are, within words
+    `first_member` .. `last_member` - 1; `always` [words]: those that are active at every step (see `counts.Counts`).
     """
 
     n_in: int
@@ -55,7 +60,10 @@ class Tables(NamedTuple):
     reach: np.ndarray
     members: np.ndarray
     always: np.ndarray
+    first_member: np.ndarray
+    last_member: np.ndarray
     lines: Lines
+    marks: np.ndarray
 
     @property
     def dtype(self) -> np.dtype:
@@ -67,7 +75,8 @@ def tables(graph: Graph, layout: Layout) -> Tables:
     """The tables of a graph."""
     dtype = lane_type(graph)
     constants = Constants(*(_constant(graph, layout, name, dtype) for name in Constants._fields))
-    forms = [(first, last, *vars(form).values()) for form, first, last in layout.runs]
+    bounds = _bounds(graph, layout)
+    forms = [(first, last, *vars(form).values(), *bounds[first]) for form, first, last in layout.runs]
     owner = np.zeros(layout.n, np.int64)
     for number, p in enumerate(graph.neurons):
         owner[layout.place[p.name] :][: p.n] = number
@@ -79,7 +88,7 @@ def tables(graph: Graph, layout: Layout) -> Tables:
         owner,
         _reach(graph, layout),
         *_members(graph, layout),
-        wire(graph, layout, dtype),
+        *wire(graph, layout, dtype),
     )
 
 
@@ -123,11 +132,34 @@ def _reach(graph: Graph, layout: Layout) -> np.ndarray:
     return reach
 
 
-def _members(graph: Graph, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Words of flags: which neurons a population has [populations, words], and which are active at every step [words]."""
-    own, always = np.zeros((len(graph.neurons), layout.n), np.bool_), np.zeros(layout.n, np.bool_)
+def _members(graph: Graph, layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`members`, `always`, `first_member` and `last_member` of `Tables`."""
+    places = -(-layout.n // WORD**2) * WORD**2
+    own, always = np.zeros((len(graph.neurons), places), np.bool_), np.zeros(places, np.bool_)
     for k, p in enumerate(graph.neurons):
-        places = slice(layout.place[p.name], layout.place[p.name] + p.n)
-        own[k, places] = True
-        always[places] = (p.bias != 0) | (p.decay_u != 0)
-    return bits(own), bits(always)
+        own[k, layout.place[p.name] :][: p.n] = True
+        always[layout.place[p.name] :][: p.n] = (p.bias != 0) | (p.decay_u != 0)
+    firsts = np.array([layout.place[p.name] // WORD**2 * WORD for p in graph.neurons], np.int64)
+    lasts = np.array([-(-(layout.place[p.name] + p.n) // WORD) for p in graph.neurons], np.int64)
+    return bits(own), bits(always), firsts, lasts
+
+
+def _bounds(graph: Graph, layout: Layout) -> dict[int, tuple[bool, bool]]:
+    """By the first word of a run: whether some u of it can turn around, and some a can be clipped."""
+    bounds: dict[int, tuple[bool, bool]] = {}
+    for _, first, last in layout.runs:
+        members = [p for p in graph.neurons if first * WORD <= layout.place[p.name] < last * WORD]
+        bounds[first] = any(_turns(graph, p) for p in members), any(_swells(p) for p in members)
+    return bounds
+
+
+def _turns(graph: Graph, p: Neurons) -> bool:
+    whole = graph.precision == "integer"
+    return whole and (bool(p.decay_u.any()) or int(_most(graph, p).max(initial=0)) << 6 >= 2**23)
+
+
+def _swells(p: Neurons) -> bool:
+    """a stays within kappa / (1 - decay_a), where decay makes up for a spike in every step."""
+    if not isinstance(p, ALIF) or p.kappa.dtype != np.int64:
+        return False
+    return bool((np.abs(p.kappa) * 4096 > (2**23 - 1) * (4096 - p.decay_a)).any())

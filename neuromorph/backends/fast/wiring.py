@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuromorph.backends.fast.layout import Group, Layout, bits, first_sources
+from neuromorph.backends.fast.layout import WORD, Group, Layout, bits, first_sources
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.projections import Projection
 from neuromorph.simd.buffers import zeros
@@ -22,33 +22,41 @@ ROWS_FROM = 1 / 24
 """Share of the synapses from which a row of weights is faster than a list of them."""
 
 
-FIELDS = ("target", "width", "slots", "down", "from_", "until")
+FIELDS = ("target", "width", "slots", "down", "opens", "first", "flags")
 
 
 class Lines(NamedTuple):
-    """Of each line, int64 [lines]; `columns`: of spikes on their way, in all.
+    """Of each line, int64 [lines]; `columns`: of spikes on their way, in all; `words`: of flags for them.
 
     Targets are the places `target` .. `target + width` - 1. `slots`: largest delay; `ring`: its first column among spikes on their
-    way; `from_`, `until`: the populations its sources are of (number `until` is none of them). Synapses of source j (counted from
-    the first such) with delay d are ptr[p] .. ptr[p + 1] - 1, p = `ptrs` + j * slots + d - 1; `place` = d * width + target. A line
-    with `row` >= 0 has rows of weights [sources, width] from there on, and is delivered by these; its `reached` tell which synapses exist,
-    one bit each, in words from row / WORD on. `shift` from `shifts` on, by
-    target: see `arithmetic.raised` or, for those that are `down`, `lowered`.
+    way. It `opens` its targets if it is the first that adds to them. Its sources begin with `first`; those that spike are between the
+    marks number `from_` and `until`. Synapses of source j (counted from the first) with delay d are ptr[p] .. ptr[p + 1] - 1,
+    p = `ptrs` + j * slots + d - 1; `place` = d * width + target. A line with `row` >= 0 has rows of weights [sources, width] from there on,
+    and is delivered by these. `shift` from `shifts` on, by target: see `arithmetic.raised` or, for those that are `down`, `lowered`.
+    Where events arrive is told by bits: `flags` words for every slot, from word `touch` on; `flag` [synapses] is the bit counted from the
+    first of delay 0; rows have words `reached` [sources, flags] from `reach` on.
     """
 
     columns: int
+    words: int
     target: np.ndarray
     width: np.ndarray
     slots: np.ndarray
     down: np.ndarray
+    opens: np.ndarray
+    first: np.ndarray
     from_: np.ndarray
     until: np.ndarray
+    flags: np.ndarray
     ring: np.ndarray
+    touch: np.ndarray
     shifts: np.ndarray
     ptrs: np.ndarray
     row: np.ndarray
+    reach: np.ndarray
     ptr: np.ndarray
     place: np.ndarray
+    flag: np.ndarray
     weight: np.ndarray
     rows: np.ndarray
     reached: np.ndarray
@@ -57,22 +65,31 @@ class Lines(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line before it is laid out: `source` (from the first of population `from_`), `index` (from `target`), `delay` and `weight` of
-    its synapses; `shift` [width].
+    """A line before it is laid out, with sources first .. last - 1: `source` (from `first`), `index` (from `target`), `delay` and `weight`
+    of its synapses; `shift` [width].
     """
 
     target: int
     width: int
     slots: int
     down: bool
-    from_: int
-    until: int
-    n_sources: int
+    opens: bool
+    first: int
+    last: int
     source: np.ndarray
     index: np.ndarray
     delay: np.ndarray
     weight: np.ndarray
     shift: np.ndarray
+
+    @property
+    def n_sources(self) -> int:
+        return self.last - self.first
+
+    @property
+    def flags(self) -> int:
+        """Words of flags for the targets, rounded up to what the kernel takes at once."""
+        return -(-self.width // WORD**2) * WORD
 
     @property
     def by_rows(self) -> bool:
@@ -90,37 +107,56 @@ class Line:
         np.add.at(rows, (self.source, self.index), self.weight.astype(dtype))
         return rows.reshape(-1)
 
-    def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`ptr`, `place` and `weight` of `Lines`, counted from 0."""
+    def reached(self) -> np.ndarray:
+        """Words of flags [sources, flags], flat."""
+        there = np.zeros((self.n_sources, self.flags * WORD), np.bool_)
+        there[self.source, self.index] = True
+        return bits(there).reshape(-1)
+
+    def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """`ptr`, `place`, `flag` and `weight` of `Lines`, counted from 0."""
         bucket = self.source * self.slots + self.delay - 1
         order = np.argsort(bucket, kind="stable")
         ptr = np.concatenate([[0], np.cumsum(np.bincount(bucket, minlength=self.n_sources * self.slots))])
-        return ptr, (self.delay * self.width + self.index)[order], self.weight[order]
+        place, flag = (self.delay * width + self.index for width in (self.width, self.flags * WORD))
+        return ptr, place[order], flag[order], self.weight[order]
 
 
-def wire(graph: Graph, layout: Layout, dtype: Any) -> Lines:
-    """The lines of a graph, in the order in which their sums are added up."""
+def wire(graph: Graph, layout: Layout, dtype: Any) -> tuple[Lines, np.ndarray]:
+    """The lines of a graph, in the order in which their sums are added up, and the marks: sources at which those of lines begin or end."""
     lines = [line for group in layout.groups for line in _lines(graph, layout, group)]
     listed, rowed = ([line for line in lines if line.by_rows is by_rows] for by_rows in (False, True))
     narrow = dtype == np.int32 and all(line.largest < 2**15 for line in rowed)
     rows = {id(line): line.rows(np.int16 if narrow else dtype) for line in rowed}
+    reached = {id(line): line.reached() for line in rowed}
     lists = {id(line): line.lists() for line in listed}
-    first_row, first_ptr, first_synapse = (_starts(each) for each in (rows, *({k: v[i] for k, v in lists.items()} for i in (0, 1))))
-    per_line = {name: np.array([getattr(line, name) for line in lines], np.int64) for name in FIELDS}
+    first_row, first_reach, first_ptr, first_synapse = (
+        _starts(each) for each in (rows, reached, *({k: v[i] for k, v in lists.items()} for i in (0, 1)))
+    )
+    marks = np.unique([source for line in lines for source in (line.first, line.last)]).astype(np.int64)
+    numbers = {
+        "from_": np.searchsorted(marks, [line.first for line in lines]),
+        "until": np.searchsorted(marks, [line.last for line in lines]),
+        "touch": _sums([line.slots * line.flags for line in lines]),
+        "ring": _sums([line.slots * line.width for line in lines]),
+        "shifts": _sums([line.width for line in lines]),
+        "ptrs": [first_ptr.get(id(line), 0) for line in lines],
+        "row": [first_row.get(id(line), -1) for line in lines],
+        "reach": [first_reach.get(id(line), 0) for line in lines],
+    }
+    numbers |= {name: [getattr(line, name) for line in lines] for name in FIELDS}
     return Lines(
         columns=sum(line.slots * line.width for line in lines),
-        **per_line,
-        ring=_sums([line.slots * line.width for line in lines]),
-        shifts=_sums([line.width for line in lines]),
-        ptrs=np.array([first_ptr.get(id(line), 0) for line in lines], np.int64),
-        row=np.array([first_row.get(id(line), -1) for line in lines], np.int64),
-        ptr=_joined([ptr + first_synapse[k] for k, (ptr, _, _) in lists.items()], np.int64),
-        place=_joined([place for _, place, _ in lists.values()], np.int32),
-        weight=_joined([weight for _, _, weight in lists.values()], dtype),
+        words=sum(line.slots * line.flags for line in lines),
+        **{name: np.array(values, np.int64) for name, values in numbers.items()},
+        ptr=_joined([ptr + first_synapse[k] for k, (ptr, _, _, _) in lists.items()], np.int64),
+        place=_joined([place for _, place, _, _ in lists.values()], np.int32),
+        flag=_joined([flag for _, _, flag, _ in lists.values()], np.int32),
+        weight=_joined([weight for _, _, _, weight in lists.values()], dtype),
         rows=_joined(list(rows.values()), np.int16 if narrow else dtype),
-        reached=_joined([bits(line.rows(np.bool_)) for line in rowed], np.uint16),
+        reached=_joined(list(reached.values()), np.uint16),
         shift=_joined([line.shift for line in lines], dtype),
-    )
+    ), marks
 
 
 def _sums(sizes: list[int]) -> np.ndarray:
@@ -140,33 +176,33 @@ def _joined(arrays: list[np.ndarray], dtype: Any) -> np.ndarray:
 def _lines(graph: Graph, layout: Layout, group: Group) -> Iterator[Line]:
     """The lines onto a group of populations."""
     waiting = [list(graph.incoming(p.name)) for p in group.populations]
+    together: list[list[list[Projection]]] = []
     if graph.precision == "integer":
-        yield from _line(graph, layout, group, [[q for q in each if q.weight_exp >= 0] for each in waiting])
+        together.append([[q for q in each if q.weight_exp >= 0] for each in waiting])
         waiting = [[q for q in each if q.weight_exp < 0] for each in waiting]
     while any(waiting):
-        yield from _line(graph, layout, group, [each[:1] for each in waiting])
+        together.append([each[:1] for each in waiting])
         waiting = [each[1:] for each in waiting]
+    for number, projections in enumerate(each for each in together if any(each)):
+        yield _line(graph, layout, group, projections, opens=number == 0)
 
 
-def _line(graph: Graph, layout: Layout, group: Group, projections: list[list[Projection]]) -> Iterator[Line]:
-    """The line of the projections onto each population of the group; none where there are none."""
-    every = [q for each in projections for q in each]
-    if not every:
-        return
+def _line(graph: Graph, layout: Layout, group: Group, projections: list[list[Projection]], *, opens: bool) -> Line:
+    """The line of the projections onto each population of the group."""
     order = [p.name for p in (*graph.inputs, *graph.neurons)]
     firsts = first_sources(graph, layout)
-    numbers = [order.index(q.source) for q in every]
-    from_, until = min(numbers), max(numbers) + 1
+    numbers = [order.index(q.source) for each in projections for q in each]
+    first, last = int(firsts[min(numbers)]), int(firsts[max(numbers) + 1])
     parts, shift = [], np.zeros(group.width, np.int64)
     for p, each in zip(group.populations, projections):
         at = layout.place[p.name] - group.first
         least = min((q.weight_exp for q in each), default=0)
         shift[at : at + p.n] = least
         for q in each:
-            source = q.rows + (firsts[order.index(q.source)] - firsts[from_])
+            source = q.rows + (firsts[order.index(q.source)] - first)
             weight = q.weights << (q.weight_exp - least) if graph.precision == "integer" else q.weights
             parts.append((source, q.indices + at, q.delays, weight))
     source, index, delay, weight = (np.concatenate(each) for each in zip(*parts))
     source, index, delay, weight = (each[weight != 0] for each in (source, index, delay, weight))
-    n_sources, slots = int(firsts[until] - firsts[from_]), int(delay.max(initial=1))
-    yield Line(group.first, group.width, slots, bool(shift.min() < 0), from_, until, n_sources, source, index, delay, weight, shift)
+    slots, down = int(delay.max(initial=1)), bool(shift.min() < 0)
+    return Line(group.first, group.width, slots, down, opens, first, last, source, index, delay, weight, shift)
