@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,10 +75,10 @@ def network(n: int, precision: str) -> Any:
 
 
 def spikes(samples: int, steps: int) -> Any:
-    from neuromorph.spikes import Spikes
+    from neuromorph.spikes import Spikes, join_spikes
 
     rng = np.random.default_rng(0)
-    return Spikes.from_dense(np.stack([rng.random((steps, N_IN)) < RATE for _ in range(samples)], axis=1), 1e-3)
+    return join_spikes([Spikes.from_dense(rng.random((steps, 1, N_IN)) < RATE, 1e-3) for _ in range(samples)])
 
 
 def cpu() -> float:
@@ -136,15 +137,26 @@ def measure(samples: int, steps: int) -> None:
     one_processor()
     graph, x = network(220, "integer"), spikes(samples, steps)
     simulate("fast_counts", graph, x.select(range(min(64, samples))))
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before, start = _peak(), cpu()
+    before, peak, done = resident(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     simulate("fast_counts", graph, x)
-    print(json.dumps({"samples": samples, "steps": steps, "cpu_s": cpu() - start, "memory_mb": _peak() - before}))
+    done.set()
+    watcher.join()
+    start = cpu()
+    simulate("fast_counts", graph, x)
+    seconds = cpu() - start
+    print(json.dumps({"samples": samples, "steps": steps, "cpu_s": seconds, "memory_mb": peak[0] - before}))
 
 
-def _peak() -> float:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+def resident() -> float:
+    """Memory of this process [MB]."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def one_processor() -> None:
@@ -166,7 +178,7 @@ def main(args: Args) -> dict[str, Any]:
             f"{name:16} {row['sample_steps_per_s']['fast']:.3g} sample-steps/s  {row['synops_per_s']['fast']:.3g} synops/s   {ratios}",
             flush=True,
         )
-    if Path("/proc/self/clear_refs").exists():
+    if Path("/proc/self/statm").exists():
         found["whole_set"] = whole_set(*((20, 30) if args.smoke else (10_000, STEPS)))
         print(found["whole_set"], flush=True)
     save(found, args.out)

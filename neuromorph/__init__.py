@@ -1,7 +1,7 @@
 """neuromorph: take a spiking network from training to neuromorphic hardware.
 
 torch module -> `Graph` (float) -> `quantize` -> `Graph` (integer) -> `backend(name).run` -> `Recording` -> `count` ->
-`estimate`. Training lives in `neuromorph.train`, the only part that imports torch and norse.
+`estimate`. Training lives in `neuromorph.train`, which with `neurobench` is all that imports torch.
 
 Names are loaded when first used, so that `import neuromorph` costs next to nothing.
 """

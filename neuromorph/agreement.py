@@ -1,6 +1,6 @@
 """Any set of simulators and precisions on one network and its data: who agrees with whom, spike for spike, and where not."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -146,7 +146,7 @@ def _run(
 
 
 @contextmanager
-def _opened(name: str, graph: Graph) -> Iterator[Run]:
+def _opened(name: str, graph: Graph) -> Generator[Run]:
     """A backend that records all states of a graph."""
     simulator, states = backend(name), [p.name for p in graph.neurons]
     yield lambda inputs: simulator.run(graph, inputs, states=states)

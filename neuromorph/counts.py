@@ -156,7 +156,7 @@ def _mark(reached: Bool[np.ndarray, "samples steps neurons"], p: Projection, spi
     nonzero = p.weights != 0
     indices, delays, fan_out = p.indices[nonzero], p.delays[nonzero], p.fan_out()
     start = np.concatenate([[0], np.cumsum(fan_out)[:-1]])
-    begin, end = np.searchsorted(spikes.sample, (first, first + n_samples))
+    begin, end = np.searchsorted(spikes.sample, np.array((first, first + n_samples), np.int32))
     for block in _blocks(fan_out[spikes.neuron[begin:end]]):
         chosen = slice(begin + block.start, begin + block.stop)
         neuron, fan = spikes.neuron[chosen], fan_out[spikes.neuron[chosen]]

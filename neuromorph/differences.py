@@ -76,7 +76,7 @@ def _differences(graph: Graph, x: Recording, y: Recording) -> Iterator[Differenc
             yield from _spikes(population, x.spikes[population], y.spikes[population])
     tolerance = TOLERANCE if x.precision == "float" else 0.0
     for population, variable, a, b in shared_traces(x, y):
-        wrong = a != b
+        wrong: np.ndarray = a != b
         if tolerance and wrong.any():
             wrong = np.abs(a - b) > tolerance * (float(np.abs(b).max(initial=0)) or 1.0)
         for sample in np.flatnonzero(wrong.any(axis=(0, 2))).tolist():

@@ -1,5 +1,6 @@
 """Spikes: events (sample, step, neuron) of one population, with the shape and step length that give them meaning."""
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,10 +115,14 @@ class Spikes:
         )
 
     def _between(self, first: int, last: int) -> "Spikes":
-        """Samples first .. last - 1, without sorting."""
-        begin, end = np.searchsorted(self.sample, (first, last))
-        columns = (self.sample[begin:end] - np.int32(first), self.step[begin:end], self.neuron[begin:end])
-        return Spikes(*columns, last - first, self.n_steps, self.n_neurons, self.dt)
+        """Samples first .. last - 1: part of what is sorted and checked is so too, and need not be checked again."""
+        begin, end = np.searchsorted(self.sample, np.array((first, last), np.int32))  # of its type, else all samples are copied
+        part = copy.copy(self)
+        object.__setattr__(part, "sample", read_only(self.sample[begin:end] - np.int32(first)))
+        object.__setattr__(part, "step", self.step[begin:end])
+        object.__setattr__(part, "neuron", self.neuron[begin:end])
+        object.__setattr__(part, "n_samples", last - first)
+        return part
 
     def counts(self) -> Int64[np.ndarray, "samples neurons"]:
         """Spikes of each neuron in each sample [n_samples, n_neurons]."""

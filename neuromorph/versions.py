@@ -3,7 +3,22 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("neuromorph", "numpy", "h5py", "torch", "norse", "brian2", "lava-nc", "scikit-learn", "matplotlib", "jinja2", "safetensors")
+PACKAGES = (
+    "neuromorph",
+    "numpy",
+    "h5py",
+    "torch",
+    "norse",
+    "brian2",
+    "lava-nc",
+    "numba",
+    "distributed",
+    "neurobench",
+    "scikit-learn",
+    "matplotlib",
+    "jinja2",
+    "safetensors",
+)
 
 
 def versions() -> dict[str, str | None]:

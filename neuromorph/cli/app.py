@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from neuromorph.cli import chain, data, demonstration, hardware, health, training, validation
+from neuromorph.cli import chain, data, demonstration, hardware, health, simulate, training, validation
 from neuromorph.cli.output import messages
 from neuromorph.errors import NeuromorphError
 
@@ -20,7 +20,7 @@ app.command()(training.train)
 app.command()(training.export)
 app.command()(chain.inspect)
 app.command()(chain.quantize)
-app.command()(chain.run)
+app.command()(simulate.run)
 app.command()(validation.validate)
 app.command()(chain.energy)
 app.command()(demonstration.report)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuromorph.cli.inputs import Inputs, Model, Samples, decision_window, load_model_and_spikes
+from neuromorph.cli.inputs import Inputs, Model, Samples, load_model_and_spikes
 from neuromorph.cli.output import Json, cell, console, emit, joules, progress_bar, table
 
 if TYPE_CHECKING:
@@ -109,48 +109,6 @@ def _improvement(found: "Calibration | None") -> str | None:
         f"calibrated on {found.samples} samples: {before[0]:.3g} -> {after[0]:.3g} % of spikes differ, "
         f"readout error {before[1]:.3g} -> {after[1]:.3g} %"
     )
-
-
-def run(
-    model: Model,
-    inputs: Inputs,
-    backend: Annotated[str, typer.Option(help="Simulator: reference, fast, brian2 or lava.")] = "reference",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Recording to write [not written].")] = None,
-    samples: Samples = None,
-    states: Annotated[list[str] | None, typer.Option(help="Population whose membrane potential is recorded; repeat for more.")] = None,
-    strict: Annotated[bool, typer.Option(help="Fail when an integer state clips or wraps.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Simulate a graph on spikes and say what it did: rates, decisions, saturations.
-
-    Example: neuromorph run runs/demo/model.h5 runs/demo/test.h5 --backend reference
-    """
-    from neuromorph import backends
-    from neuromorph.compare import decisions
-    from neuromorph.recording import save_recording
-
-    graph, spikes, labels = load_model_and_spikes(model, inputs, samples)
-    with progress_bar(backend, as_json) as progress:
-        recording = backends.backend(backend).run(graph, spikes, states=states or (), strict=strict, progress=progress)
-    if out:
-        save_recording(out, recording)
-    accuracy = None if labels is None or not recording.readouts else float((decisions(recording, decision_window(graph)) == labels).mean())
-    data = {
-        "backend": recording.backend,
-        "precision": recording.precision,
-        "samples": recording.n_samples,
-        "steps": recording.n_steps,
-        "spikes": {name: len(s) for name, s in recording.spikes.items()},
-        "rate_hz": {name: s.rate() for name, s in recording.spikes.items()},
-        "accuracy": accuracy,
-        "saturations": dict(recording.saturations),
-        "file": str(out) if out else None,
-    }
-    rows = [(name, len(s), s.rate()) for name, s in recording.spikes.items()]
-    title = f"{recording.backend}, {recording.precision}: {recording.n_samples} samples of {recording.n_steps} steps"
-    saturated = ", ".join(f"{k} {v:,} times" for k, v in recording.saturations.items()) or "none"
-    caption = f"saturations: {saturated}" + ("" if accuracy is None else f"; accuracy {100 * accuracy:.2f} %")
-    emit(as_json, data, table(title, ["population", "spikes", "rate (Hz)"], rows, caption))
 
 
 def energy(

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def threads() -> int:
-    """Processors this process may use."""
+    """Processors this process may use: $NEUROMORPH_THREADS, or those that it may run on."""
+    if told := int(os.environ.get("NEUROMORPH_THREADS") or 0):
+        return told
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""Training with PyTorch and Norse, and export to graphs. The only package that imports torch."""
+"""Training with PyTorch and Norse, and export to graphs. With `neuromorph.neurobench` the only part that imports torch."""
 
 import warnings
 

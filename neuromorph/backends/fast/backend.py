@@ -11,7 +11,7 @@ from neuromorph.recording import Recording, join
 if TYPE_CHECKING:
     from neuromorph.backends.fast.summary import Summary
 
-CHUNK = 1024
+CHUNK = 256
 """Samples simulated before anything is handed on."""
 
 

@@ -21,7 +21,7 @@ def train_of(inputs: Sequence[Spikes]) -> Train:
         sample, step, source = (np.concatenate(each) for each in zip(*columns))
         order = np.lexsort((source, step, sample))
         sample, step, source = sample[order], step[order], source[order]
-    return Train(np.searchsorted(sample, np.arange(n_samples + 1)), step, source)
+    return Train(np.searchsorted(sample, np.arange(n_samples + 1, dtype=np.int32)), step, source)
 
 
 def spikes_of(z: np.ndarray, first: int, n: int, dt: float) -> Spikes:
