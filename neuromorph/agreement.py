@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from neuromorph.backends.base import Inputs, Progress, backend, batches, match_inputs
+from neuromorph.backends.base import HasSessions, Inputs, Progress, backend, batches, match_inputs
 from neuromorph.compare import Comparison, Tally
 from neuromorph.differences import Difference
 from neuromorph.errors import GraphError
@@ -147,6 +147,10 @@ def _run(
 
 @contextmanager
 def _opened(name: str, graph: Graph) -> Generator[Run]:
-    """A backend that records all states of a graph."""
+    """A backend that records all states of a graph; it stays up from batch to batch where it can."""
     simulator, states = backend(name), [p.name for p in graph.neurons]
-    yield lambda inputs: simulator.run(graph, inputs, states=states)
+    if isinstance(simulator, HasSessions):
+        with simulator.session(graph, states=states) as session:
+            yield session.run
+    else:
+        yield lambda inputs: simulator.run(graph, inputs, states=states)

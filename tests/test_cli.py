@@ -17,7 +17,7 @@ from neuromorph.recording import load_recording
 from neuromorph.spikes import save_spikes
 from tests.strategies import random_graph, random_inputs
 
-COMMANDS = ["demo", "train", "export", "inspect", "quantize", "run", "validate", "energy", "report", "profiles", "data", "doctor"]
+COMMANDS = ["demo", "train", "export", "inspect", "quantize", "run", "validate", "energy", "report", "profiles", "data", "lava", "doctor"]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def program(*args: object) -> subprocess.CompletedProcess[str]:
 def test_help_teaches(command: str) -> None:
     text = call(command, "--help")
     assert len(text) > 300
-    assert "--json" in text or command in ("profiles", "data")
+    assert "--json" in text or command in ("profiles", "data", "lava")
 
 
 def test_inspect(files: Path) -> None:

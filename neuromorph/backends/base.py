@@ -70,6 +70,28 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class Session(Protocol):
+    """A graph on a simulator that stays up between calls of `run`."""
+
+    def run(self, inputs: Inputs, *, strict: bool = False, progress: Progress | None = None) -> Recording:
+        """See `Backend.run`."""
+        ...
+
+    def __enter__(self) -> "Session": ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+@runtime_checkable
+class HasSessions(Protocol):
+    """A backend whose start costs so much that it is worth to keep it up."""
+
+    def session(self, graph: Graph, *, states: Iterable[str] = (), spikes: Iterable[str] | None = None) -> Session:
+        """Start `graph`, to be run any number of times; the arguments are those of `Backend.run`."""
+        ...
+
+
 def backends() -> dict[str, Backend]:
     """Every registered backend by name, sorted; importing one does not import its simulator."""
     return {entry.name: entry.load()() for entry in sorted(_entries(), key=lambda e: e.name)}
@@ -145,7 +167,13 @@ class Kept:
 def prepare(
     backend: Backend, graph: Graph, inputs: Inputs, states: Iterable[str] = (), spikes: Iterable[str] | None = None
 ) -> tuple[dict[str, Spikes], Kept]:
-    """The checks that every `run` begins with: installed, able, inputs fit, recorded populations exist."""
+    """The checks that every `run` begins with: those of `keep`, and that inputs fit."""
+    kept = keep(backend, graph, states, spikes)
+    return match_inputs(graph, inputs), kept
+
+
+def keep(backend: Backend, graph: Graph, states: Iterable[str] = (), spikes: Iterable[str] | None = None) -> Kept:
+    """What a run keeps, once it is checked that the backend is installed and able, and that recorded populations exist."""
     if reason := backend.available():
         raise BackendError(f"Backend {backend.name!r} cannot run here: {reason}")
     if lacking := missing(graph, backend.capabilities):
@@ -158,7 +186,7 @@ def prepare(
     chosen = set(firing if spikes is None else spikes)
     if strange := chosen - set(firing):
         raise GraphError(f"Spikes: {', '.join(sorted(strange))} cannot be recorded; the populations that fire: {', '.join(firing)}.")
-    return match_inputs(graph, inputs), Kept(tuple(name for name in firing if name in chosen), traced)
+    return Kept(tuple(name for name in firing if name in chosen), traced)
 
 
 def batches(inputs: Mapping[str, Spikes], size: int, progress: Progress | None = None) -> Iterator[dict[str, Spikes]]:

@@ -204,7 +204,7 @@ class _Chunk:
     def _record(self, p: Neurons, state: State, t: int) -> None:
         if isinstance(p, LI):
             self.y[p.name][t] = state.v
-        else:
+        elif p.name in self.z:
             self.z[p.name][t] = state.z
         for name, trace in self.traces.get(p.name, {}).items():
             trace[t] = state.v if name == "v" else state.a

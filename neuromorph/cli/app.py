@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from neuromorph.cli import chain, data, demonstration, hardware, health, simulate, training, validation
+from neuromorph.cli import chain, data, demonstration, hardware, health, lava, simulate, training, validation
 from neuromorph.cli.output import messages
 from neuromorph.errors import NeuromorphError
 
@@ -26,6 +26,7 @@ app.command()(chain.energy)
 app.command()(demonstration.report)
 app.add_typer(hardware.app, name="profiles")
 app.add_typer(data.app, name="data")
+app.add_typer(lava.app, name="lava")
 app.command()(health.doctor)
 
 

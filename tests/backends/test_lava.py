@@ -1,12 +1,11 @@
-"""Lava against the reference: integers bit for bit, floats spike for spike; and nothing left behind by any end of a run."""
+"""Lava against the reference: integers bit for bit, floats spike for spike; the netlist, the self-test and how Lava is installed."""
 
 import dataclasses
+import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from neuromorph.backends import Backend
 from neuromorph.backends.base import Kept
-from neuromorph.backends.lava import LavaBackend, check, launch, needs, self_test, stock
-from neuromorph.backends.lava.backend import simulate
-from neuromorph.backends.lava.netlist import lower, trace_file
+from neuromorph.backends.lava import LavaBackend, check, installation, launch, needs, network, self_test, stock
+from neuromorph.backends.lava.netlist import lower
 from neuromorph.backends.reference import ReferenceBackend
+from neuromorph.cli import lava as cli
 from neuromorph.errors import BackendError, GraphError, SaturationError
 from neuromorph.graph import ALIF, LI, LIF, Graph, Input, Projection
 from neuromorph.recording import Recording
@@ -28,7 +28,6 @@ from neuromorph.spikes import Spikes
 
 DT = 1e-3
 STEPS, SAMPLES = 50, 3
-MARK = "NEUROMORPH_TEST_MARK"
 
 unavailable = LavaBackend().available()
 lava = pytest.mark.skipif(unavailable is not None, reason=str(unavailable))
@@ -110,6 +109,9 @@ def every_form(precision: str) -> Graph:
 def noise(graph: Graph, n_steps: int = STEPS, n_samples: int = SAMPLES, rate: float = 0.3) -> dict[str, Spikes]:
     rng = np.random.default_rng(3)
     return {p.name: Spikes.from_dense(rng.random((n_steps, n_samples, p.n)) < rate, graph.dt) for p in graph.inputs}
+
+
+EVERYTHING = Kept(("lif", "alif"), ("lif", "alif"))
 
 
 def neurons(graph: Graph) -> list[str]:
@@ -211,6 +213,42 @@ def test_wraps_and_clips_are_counted_and_strict_raises():
 
 
 @lava
+def test_the_ends_of_every_range_that_a_graph_may_have():
+    """Smallest and largest constants, weights, exponents and long delays: all of them fit Lava, none needs a refusal of its own."""
+    low, high = np.array([1, 4095, 1, 4095]), np.array([4095, 1, 1, 4095])
+    whole = {"precision": "integer"}
+    bias = np.array([-(2**23), 2**23 - 1, 0, 0])
+    populations = (
+        Input("in", 2),
+        LIF.of("stock", 4, decay_v=4095, decay_u=4095, v_th=0, reset="to_value", bias=[4095 << 7, -4096 << 7, 1, -1], **whole),
+        LIF.of("lif", 4, decay_v=low, decay_u=high, v_th=[0, 2**17 - 1, 1, 5], bias=bias, n_ref=[0, 1, 2**31, 3], **whole),
+        ALIF.of("alif", 4, decay_v=high, decay_u=low, v_th=[2**17 - 1, 0, 2, 0], bias=-bias - 1, decay_a=high, kappa=2**23 - 1, **whole),
+        LI.of("out", 4, decay_v=low, decay_u=4095, bias=bias, **whole),
+    )
+    mixed, single = np.array([[-256, 254, 0, 2], [254, -256, -2, 254]]), np.array([[255, 0, 1, 255], [1, 255, 255, 0]])
+    projections = [
+        Projection.from_dense("in", target, weights, signs=sign, weight_exp=exponent, delays=delays, name=f"{target}{number}")
+        for target, highest in (("stock", 13), ("lif", 16), ("alif", 16), ("out", 16))
+        for number, (weights, sign, exponent, delays) in enumerate(
+            [
+                (mixed, None, highest, 1),
+                (mixed, None, -16, 1),
+                (single, 1, highest - 1, 1),
+                (-single, -1, highest - 1, 300),
+                (single, 1, -3, [[1, 29, 30, 5]]),
+            ]
+        )
+    ]
+    graph = Graph(DT, populations, tuple(projections))
+    inputs = noise(graph, n_steps=40, n_samples=2)
+    wanted = ReferenceBackend().run(graph, inputs, states=neurons(graph))
+    assert kinds(graph)["population1"] == "SampledLIF"
+    assert len(wanted.saturations) > 6
+    assert all(len(spikes) > 20 for spikes in wanted.spikes.values())
+    assert_identical(LavaBackend().run(graph, inputs, states=neurons(graph)), wanted)
+
+
+@lava
 def test_strict_raises_where_something_saturates():
     graph, spikes = check.two_neurons()
     drive, loop = graph.projections
@@ -220,7 +258,7 @@ def test_strict_raises_where_something_saturates():
 
 
 @lava
-def test_unmodified_stock_processes_agree_with_the_reference(tmp_path):
+def test_unmodified_stock_processes_agree_with_the_reference():
     """Lava's LIF and Sparse as they come, one sample: the reference is their arithmetic, not only that of our own processes."""
     rng = np.random.default_rng(5)
     n, n_in, n_steps = 12, 5, 120
@@ -233,126 +271,53 @@ def test_unmodified_stock_processes_agree_with_the_reference(tmp_path):
     )
     graph = Graph(DT, (Input("in", n_in), lif), projections)
     inputs = noise(graph, n_steps, 1)
-    netlist = check.as_stock(lower(graph, inputs, Kept(("lif",), ())))
-    assert {p.kind for p in netlist.processes} == {"RingBuffer", "Sparse", "LIF", "FileSink"}
-    simulate(launch.interpreter(), netlist, tmp_path, 60.0, 1)
+    netlist = check.as_stock(lower(graph, Kept(("lif",), ())))
+    assert {p.kind for p in netlist.processes} == {"FileSource", "Sparse", "LIF", "FileSink"}
     wanted = ReferenceBackend().run(graph, inputs).spikes["lif"].to_dense()[:, 0]
     assert 50 < wanted.sum() < 0.5 * wanted.size
-    np.testing.assert_array_equal(np.load(tmp_path / trace_file(graph, "lif", "z")), wanted)
+    np.testing.assert_array_equal(check.stock_raster(graph, inputs["in"], launch.interpreter()), wanted)
 
 
-def test_the_reference_agrees_with_the_numbers_worked_by_hand():
-    graph, spikes = check.two_neurons()
+@pytest.mark.parametrize("precision", ["integer", "float"])
+def test_the_reference_agrees_with_the_numbers_worked_by_hand(precision):
+    graph, spikes = check.two_neurons(precision)
     found = ReferenceBackend().run(graph, spikes).spikes["lif"]
     assert list(zip(found.step.tolist(), found.neuron.tolist())) == check.HAND_WORKED
 
 
 @lava
-def test_self_test_passes_and_can_fail(monkeypatch):
-    assert self_test() is None
+def test_self_test_passes():
+    done = CliRunner().invoke(cli.app, ["test", "--json"])
+    assert done.exit_code == 0, done.output
+    assert [(c["precision"], c["finding"]) for c in json.loads(done.stdout)["checks"]] == [("integer", None), ("float", None)] * 2
+
+
+@lava
+def test_self_test_can_fail(monkeypatch):
+    """Numbers worked by hand that are other ones; a recording that differs in a spike, a trace or its last digit."""
     monkeypatch.setattr(check, "HAND_WORKED", [*check.HAND_WORKED[:-1], (15, 1)])
-    assert "(14, 1)" in str(self_test())
+    assert "(14, 1)" in str(check._stock(LavaBackend(), "integer"))
+    for precision in ("integer", "float"):
+        graph = check.every_process(precision)
+        first, second = (ReferenceBackend().run(graph, noise(graph, steps, 2), states=["alif"]) for steps in (30, 31))
+        assert check._alike(first, first)
+        assert not check._alike(first, second)
+        bent = {"out": first.readouts["out"] + (1 if precision == "integer" else 1e-6)}
+        assert not check._alike(dataclasses.replace(first, readouts=bent), first)
+        assert not check._alike(dataclasses.replace(first, states={"alif": {**first.states["alif"], "a": bent["out"][..., :1]}}), first)
 
 
-# The end of a run
-
-
-def processes(mark: str) -> list[str]:
-    """Living processes that were started with the mark in their environment (zombies have none)."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(f"{folder.name}: {(folder / 'cmdline').read_bytes()[-80:]!r}")
-        except OSError:
-            continue
-    return found
-
-
-def unmapped_shared_memory() -> set[str]:
-    """Shared memory of Python that no living process maps: leaked."""
-    present = {f"/dev/shm/{name}" for name in os.listdir("/dev/shm") if name.startswith("psm_")}
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        try:
-            present -= set(re.findall(r"/dev/shm/psm_\w+", maps.read_text()))
-        except OSError:
-            continue
-    return present
-
-
-@pytest.fixture
-def mark(monkeypatch, request) -> Iterator[str]:
-    """Marks the processes started by a test; afterwards none of them lives and no shared memory is left."""
-    value = f"{os.getpid()}-{request.node.name}"
-    monkeypatch.setenv(MARK, value)
-    before = unmapped_shared_memory()
-    yield value
-    assert processes(value) == []
-    time.sleep(0.2)
-    assert unmapped_shared_memory() - before == set()
-
-
-def endless(n_steps: int = 200, n_samples: int = 2000) -> tuple[Graph, Spikes]:
-    """A small net with more samples than any test waits for."""
-    graph, _ = check.two_neurons()
-    return graph, Spikes.from_dense(np.ones((n_steps, n_samples, 1), dtype=np.bool_), graph.dt)
-
-
-@lava
-def test_a_timeout_ends_the_whole_group(mark, monkeypatch):
-    """The clock jumps by an hour as soon as the network has simulated a sample."""
-    seen: list[int] = []
-    graph, spikes = endless()
-    monkeypatch.setattr(launch, "clock", lambda: time.monotonic() + 3600 * bool(seen))
-    with pytest.raises(BackendError, match=r"did not end within 300 s.*larger timeout"):
-        LavaBackend(timeout=300.0).run(graph, spikes, progress=lambda *_: seen.append(len(processes(mark))))
-    assert seen[0] > 5, "worker, connections, neurons, source and sink live in processes of their own"
-
-
-@lava
-def test_an_interrupt_ends_the_whole_group(mark, monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    graph, spikes = endless()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell inherit SIG_IGN
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            LavaBackend().run(graph, spikes, progress=lambda *_: signal.raise_signal(signal.SIGINT))
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert list(tmp_path.iterdir()) == []
-
-
-HOST = """
-from tests.backends.test_lava import LavaBackend, endless
-LavaBackend().run(*endless(), progress=lambda *call: print(call, flush=True))
-"""
-
-
-@lava
-def test_a_killed_host_takes_lava_with_it(mark, monkeypatch, tmp_path):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # its folder remains
-    host = subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
-    assert host.stdout is not None
-    assert host.stdout.readline().startswith(b"(")
-    assert len(processes(mark)) > 5
-    host.kill()
-    host.communicate()
-    deadline = time.monotonic() + 10
-    while processes(mark) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-@lava
-def test_an_error_inside_a_lava_process_is_quoted(mark, tmp_path):
-    """The sink fails in its own operating-system process, at the last step."""
-    graph, spikes = check.two_neurons()
-    netlist = lower(graph, {"in": spikes}, Kept(("lif",), ()))
-
-    def astray(p):
-        return dataclasses.replace(p, arguments={**p.arguments, "path": "no/such/folder.npy"}) if p.kind == "FileSink" else p
-
-    with pytest.raises(BackendError, match=r"status 1[\s\S]*no/such/folder\.npy"):
-        simulate(launch.interpreter(), dataclasses.replace(netlist, processes=tuple(map(astray, netlist.processes))), tmp_path, 60.0, 1)
+def test_the_self_test_covers_every_kind_of_process():
+    kinds = {p.kind for precision in ("integer", "float") for p in lower(check.every_process(precision), EVERYTHING).processes}
+    stock_kinds = {p.kind for p in check.as_stock(lower(check.two_neurons()[0], EVERYTHING)).processes}
+    ours = {file.stem for file in (launch.FOLDER / "procs").glob("*.py")} - {"__init__", "common"}
+    snake = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower() for kind in kinds | stock_kinds}
+    assert ours <= snake
+    assert {"LIF", "Sparse"} <= stock_kinds
+    for precision in ("integer", "float"):
+        graph = check.every_process(precision)
+        spikes = ReferenceBackend().run(graph, noise(graph, 30, 2)).spikes
+        assert all(len(s) > 20 for s in spikes.values())
 
 
 # Without Lava
@@ -360,13 +325,23 @@ def test_an_error_inside_a_lava_process_is_quoted(mark, tmp_path):
 
 def kinds(graph: Graph, states: tuple[str, ...] = ()) -> dict[str, str]:
     kept = Kept(tuple(p.name for p in graph.neurons if isinstance(p, LIF)), states)
-    return {p.name: p.kind for p in lower(graph, noise(graph, 4, 1), kept).processes}
+    return {p.name: p.kind for p in lower(graph, kept).processes}
 
 
 def test_stock_processes_where_they_are_exact():
+    """And no process that is not needed: inputs that drive nothing are not played, recording takes none."""
     found = kinds(every_form("integer"), states=("lsnn", "out"))
     by_kind = {kind: sum(k == kind for k in found.values()) for kind in set(found.values())}
-    assert by_kind == {"RingBuffer": 1, "SampledLIF": 1, "AdaptiveLIF": 3, "Readout": 1, "Sparse": 8, "DelayedSparse": 3, "FileSink": 7}
+    assert by_kind == {"FileSource": 1, "SampledLIF": 1, "AdaptiveLIF": 3, "Readout": 1, "Sparse": 8, "DelayedSparse": 3}
+
+
+def test_only_what_is_kept_is_recorded():
+    graph = every_form("integer")
+    records = {
+        p.name: set(p.arguments["record"]) for p in lower(graph, Kept(("cuba",), ("ahp", "out"))).processes if "record" in p.arguments
+    }
+    names = [f"population{[p.name for p in graph.populations].index(name)}" for name in ("stock", "cuba", "lsnn", "ahp", "out")]
+    assert records == dict(zip(names, (set(), {"z"}, set(), {"v", "a"}, {"v"})))
 
 
 def lone(**changes) -> str:
@@ -436,7 +411,8 @@ def test_it_is_a_backend_and_importing_it_imports_no_lava():
 
 @lava
 def test_nothing_to_simulate_is_refused(monkeypatch):
-    monkeypatch.setattr(launch, "run_worker", None)
+    """Before a process is started."""
+    monkeypatch.setattr(network, "Worker", None)
     graph, _ = check.two_neurons()
     empty = Spikes.from_dense(np.zeros((0, 2, 1), dtype=np.bool_), graph.dt)
     with pytest.raises(GraphError, match="nothing to run"):
@@ -450,11 +426,46 @@ def test_an_interpreter_that_lacks_lava_or_does_not_run(tmp_path):
     reason = LavaBackend(python=str(bare)).available()
     assert reason is not None
     assert "lava.magma" in reason
-    assert "pip install --no-deps --ignore-requires-python lava-nc==0.10.0" in reason
+    assert f"neuromorph lava install --python {bare}" in reason
+    assert self_test(str(bare)) == (check.Check("installed", "-", reason),)
+    failed = CliRunner().invoke(cli.app, ["test", "--python", str(bare), "--json"])
+    assert failed.exit_code == 1
+    assert json.loads(failed.stdout)["checks"][0]["finding"] == reason
     assert "does not run" in str(LavaBackend(python=str(tmp_path / "nothing")).available())
     graph, spikes = check.two_neurons()
     with pytest.raises(BackendError, match="cannot run here"):
         LavaBackend(python=str(bare)).run(graph, spikes)
+
+
+def program(path: Path, script: str) -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_lava_is_installed_by_pip_or_by_uv(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    pip, no_pip = program(tmp_path / "pip", 'test "$3" = --version'), program(tmp_path / "no_pip", "exit 1")
+    needs = ["numpy", "scipy", "networkx", "asteval"]
+    assert installation.commands(pip) == (
+        [pip, "-m", "pip", "install", *needs],
+        [pip, "-m", "pip", "install", "--no-deps", "--ignore-requires-python", "lava-nc==0.10.0"],
+    )
+    with pytest.raises(BackendError, match="no pip, and no uv is found; install one"):
+        installation.commands(no_pip)
+    with pytest.raises(BackendError, match="no pip"):
+        installation.commands(str(tmp_path / "nothing"))
+    uv = program(tmp_path / "uv", "exit 0")
+    with_uv = [uv, "pip", "install", "--python", no_pip]
+    assert installation.commands(no_pip) == ([*with_uv, *needs], [*with_uv, "--no-deps", "lava-nc==0.10.0"])
+    failed = CliRunner().invoke(cli.app, ["install", "--python", pip])
+    assert isinstance(failed.exception, BackendError)
+    assert "ended with status 1" in str(failed.exception)
+    assert f"{pip} -m pip install numpy" in failed.stderr.replace("\n", "")
+
+
+def test_what_lava_needs_is_what_is_looked_for():
+    assert {*installation.NEEDS, "lava.magma"} == set(needs.MODULES)
 
 
 SHIM = """
@@ -490,10 +501,16 @@ def test_the_shim_mends_one_module_and_restores_the_rest():
     reason="needs $NEUROMORPH_LAVA_PYTHON, and Lava in this interpreter too",
 )
 @pytest.mark.parametrize("precision", ["integer", "float"])
-def test_another_interpreter_gives_the_same_bits(precision):
+def test_another_interpreter_gives_the_same(precision):
+    """Integers bit for bit; floats but for the order in which another scipy adds up a row of Lava's Sparse."""
     graph = every_form(precision)
     inputs = noise(graph)
     here, there = (
         LavaBackend(python=python).run(graph, inputs, states=neurons(graph)) for python in (sys.executable, launch.interpreter())
     )
-    assert_identical(there, here)
+    if precision == "integer":
+        assert_identical(there, here)
+    assert there.spikes == here.spikes
+    for name, traces in here.states.items():
+        for variable, trace in traces.items():
+            np.testing.assert_allclose(there.states[name][variable], trace, rtol=1e-12, atol=1e-15)

@@ -16,21 +16,19 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from procs.common import SaturationCounter, decay
+from procs.common import RecordingModel, decay
 
 CONSTANTS = ("decay_v", "decay_u", "gain", "bias", "v_th", "v_reset", "n_ref", "decay_a", "kappa")
 STATES = ("v", "u", "a", "theta", "z", "refractory")
 
 
 class AdaptiveLIF(AbstractProcess):
-    """`n` neurons; constants are arrays [n]. Ports: a_in, s_out (spikes), v_out (as compared with the threshold), b_out (a)."""
+    """`n` neurons; constants are arrays [n]. v is recorded as compared with the threshold."""
 
-    def __init__(self, *, n, reset, adaptation, n_steps, n_total, saturations, **constants):
-        super().__init__(reset=reset, adaptation=adaptation, n_steps=n_steps, n_total=n_total, saturations=saturations)
+    def __init__(self, *, n, reset, adaptation, record, saturations, **constants):
+        super().__init__(n=n, reset=reset, adaptation=adaptation, record=record, saturations=saturations)
         self.a_in = InPort(shape=(n,))
         self.s_out = OutPort(shape=(n,))
-        self.v_out = OutPort(shape=(n,))
-        self.b_out = OutPort(shape=(n,))
         for name in CONSTANTS:
             setattr(self, name, Var(shape=(n,), init=constants[name]))
         for name in STATES:
@@ -48,7 +46,7 @@ def variables(dtype):
     return declare
 
 
-class AbstractAdaptiveLIFModel(SaturationCounter):
+class AbstractAdaptiveLIFModel(RecordingModel):
     """A model's `integrate(current)` advances u, a and v by one step and returns the threshold."""
 
     STATES = STATES
@@ -63,9 +61,7 @@ class AbstractAdaptiveLIFModel(SaturationCounter):
         self.z[:] = (self.v > theta) & (self.refractory == 0)
         self.refractory[:] = np.where(self.z, self.n_ref, np.maximum(self.refractory - 1, 0))
         self.s_out.send(self.z)
-        self.v_out.send(self.v)
-        self.b_out.send(self.a)
-        self.report()
+        self.keep(z=self.z, v=self.v, a=self.a)
 
 
 @implements(proc=AdaptiveLIF, protocol=LoihiProtocol)
@@ -75,8 +71,6 @@ class AbstractAdaptiveLIFModel(SaturationCounter):
 class AdaptiveLIFFloatModel(AbstractAdaptiveLIFModel):
     a_in = LavaPyType(PyInPort.VEC_DENSE, float)
     s_out = LavaPyType(PyOutPort.VEC_DENSE, float)
-    v_out = LavaPyType(PyOutPort.VEC_DENSE, float)
-    b_out = LavaPyType(PyOutPort.VEC_DENSE, float)
 
     def integrate(self, current):
         self.u[:] = self.decay_u * self.u + current
@@ -96,8 +90,6 @@ class AdaptiveLIFFloatModel(AbstractAdaptiveLIFModel):
 class AdaptiveLIFFixedModel(AbstractAdaptiveLIFModel):
     a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    v_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    b_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def integrate(self, current):
         self.u[:] = self.wrap(decay(self.u, self.decay_u) + (current.astype(np.int64) << 6))

@@ -1,4 +1,4 @@
-"""What the process models of this folder share: fixed-point arithmetic, and the beginning and end of samples."""
+"""What the process models of this folder share: fixed-point arithmetic, calls and their samples, and the record of a population."""
 
 # pyright: reportAttributeAccessIssue=false, reportIndexIssue=false, reportOperatorIssue=false, reportMissingImports=false
 # Lava puts arrays and ports in place of a model's LavaPyType attributes when it builds it.
@@ -17,29 +17,69 @@ def decay(x, factor):
 
 
 class SampledModel(PyLoihiProcessModel):
-    """A model that starts every sample of a long run from zero state; Lava's step k (from 1) is step (k - 1) % n_steps."""
+    """A model that starts every sample from zero state.
+
+    A call is a number of samples, one after the other, each of `n_steps`. The worker describes it in call.json (its first and
+    last Lava step, `n_steps`, the folder of its files) before it runs it; the first step beyond the last call begins the next.
+    """
 
     STATES = ()
 
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.call = {"last": 0}
+
     def first_step(self):
-        """Whether a sample begins with this step."""
-        return (self.time_step - 1) % self.proc_params["n_steps"] == 0
+        """Whether a sample begins with this step. To be asked first in every step."""
+        if self.time_step > self.call["last"]:
+            with open("call.json") as file:
+                self.call = json.load(file)
+            self.begin_call()
+        return self.sample_step() == 0
+
+    def begin_call(self):
+        """What a model does before the first step of a call."""
+
+    def sample_step(self):
+        """The step of the sample, from 0."""
+        return (self.time_step - self.call["first"]) % self.call["n_steps"]
 
     def last_step(self):
-        """Whether the whole run ends with this step."""
-        return self.time_step == self.proc_params["n_total"]
+        """Whether a sample ends with this step."""
+        return self.sample_step() == self.call["n_steps"] - 1
+
+    def path(self, name):
+        """Where a file of this call lies."""
+        return f"{self.call['folder']}/{name}"
 
     def clear(self):
         for name in self.STATES:
             getattr(self, name)[:] = 0
 
 
-class SaturationCounter(SampledModel):
-    """Counts wrapped and clipped state variables and writes them to a file at the last step."""
+class RecordingModel(SampledModel):
+    """A population that keeps its own record, which saves a process and a message a step for each variable.
 
-    def __init__(self, proc_params):
-        super().__init__(proc_params)
+    `record` {variable: [file, dtype]}: the arrays [n_steps, n] of one sample after the other are appended to that file (.npy).
+    `saturations`: the file that takes the number of wrapped and clipped values of each state variable in a call (JSON).
+    """
+
+    def begin_call(self):
         self.saturations = {}
+        shape = self.call["n_steps"], self.proc_params["n"]
+        self.traces = {name: np.empty(shape, dtype) for name, (_, dtype) in self.proc_params["record"].items()}
+
+    def keep(self, **values):
+        """Record this step's values; at the end of a sample or call write what it gave."""
+        for name, trace in self.traces.items():
+            trace[self.sample_step()] = values[name]
+        if self.last_step():
+            for name, trace in self.traces.items():
+                with open(self.path(self.proc_params["record"][name][0]), "ab") as file:
+                    np.save(file, trace)
+        if self.time_step == self.call["last"]:
+            with open(self.path(self.proc_params["saturations"]), "w") as file:
+                json.dump(self.saturations, file)
 
     def wrap(self, u):
         """One turn around (-2^23, 2^23], as Lava's LIF."""
@@ -55,9 +95,3 @@ class SaturationCounter(SampledModel):
         number = int(np.count_nonzero(where))
         if number:
             self.saturations[name] = self.saturations.get(name, 0) + number
-
-    def report(self):
-        """Write the counts, once, when the run ends."""
-        if self.last_step():
-            with open(self.proc_params["saturations"], "w") as file:
-                json.dump(self.saturations, file)

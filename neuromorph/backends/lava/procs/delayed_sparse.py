@@ -22,8 +22,8 @@ from procs.common import SampledModel
 class DelayedSparse(AbstractProcess):
     """CSR by source neuron (`indptr` [n_source + 1]); `weight_exp` shifts the sum that arrives in one step."""
 
-    def __init__(self, *, n_source, n_target, indptr, indices, weights, delays, weight_exp, n_steps):
-        super().__init__(weight_exp=weight_exp, n_steps=n_steps)
+    def __init__(self, *, n_source, n_target, indptr, indices, weights, delays, weight_exp):
+        super().__init__(weight_exp=weight_exp)
         self.s_in = InPort(shape=(n_source,))
         self.a_out = OutPort(shape=(n_target,))
         self.indptr = Var(shape=indptr.shape, init=indptr)
@@ -53,8 +53,7 @@ class AbstractDelayedSparseModel(SampledModel):
         if len(fired):
             synapse = np.concatenate([np.arange(self.indptr[i], self.indptr[i + 1]) for i in fired])
             place = (self.time_step + self.delays[synapse]) % depth * n_target + self.indices[synapse]
-            sums = np.bincount(place, weights=self.weights[synapse], minlength=self.ring.size)
-            self.ring += sums.reshape(self.ring.shape).astype(self.ring.dtype)
+            np.add.at(self.ring.reshape(-1), place, self.weights[synapse])
 
 
 @implements(proc=DelayedSparse, protocol=LoihiProtocol)

@@ -1,27 +1,26 @@
-"""Leaky integrator that never spikes: u = decay_u u + I, v = decay_v v + gain u + bias, sent on v_out."""
+"""Leaky integrator that never spikes: u = decay_u u + I, v = decay_v v + gain u + bias."""
 
 # pyright: reportAttributeAccessIssue=false, reportIndexIssue=false, reportOperatorIssue=false, reportMissingImports=false
 # Lava puts arrays and ports in place of a model's LavaPyType attributes when it builds it.
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.ports import PyInPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.ports.ports import InPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from procs.common import SaturationCounter, decay
+from procs.common import RecordingModel, decay
 
 
 class Readout(AbstractProcess):
     """`n` integrators; constants are arrays [n]."""
 
-    def __init__(self, *, n, decay_v, decay_u, gain, bias, n_steps, n_total, saturations):
-        super().__init__(n_steps=n_steps, n_total=n_total, saturations=saturations)
+    def __init__(self, *, n, decay_v, decay_u, gain, bias, record, saturations):
+        super().__init__(n=n, record=record, saturations=saturations)
         self.a_in = InPort(shape=(n,))
-        self.v_out = OutPort(shape=(n,))
         self.decay_v = Var(shape=(n,), init=decay_v)
         self.decay_u = Var(shape=(n,), init=decay_u)
         self.gain = Var(shape=(n,), init=gain)
@@ -30,7 +29,7 @@ class Readout(AbstractProcess):
         self.v = Var(shape=(n,), init=0)
 
 
-class AbstractReadoutModel(SaturationCounter):
+class AbstractReadoutModel(RecordingModel):
     """A model's `integrate(current)` advances u and v by one step."""
 
     STATES = ("u", "v")
@@ -41,8 +40,7 @@ class AbstractReadoutModel(SaturationCounter):
             self.clear()
             current = np.zeros_like(current)
         self.integrate(current)
-        self.v_out.send(self.v)
-        self.report()
+        self.keep(v=self.v)
 
 
 @implements(proc=Readout, protocol=LoihiProtocol)
@@ -50,7 +48,6 @@ class AbstractReadoutModel(SaturationCounter):
 @tag("floating_pt")
 class ReadoutFloatModel(AbstractReadoutModel):
     a_in = LavaPyType(PyInPort.VEC_DENSE, float)
-    v_out = LavaPyType(PyOutPort.VEC_DENSE, float)
     decay_v = decay_u = gain = bias = u = v = LavaPyType(np.ndarray, float)
 
     def integrate(self, current):
@@ -63,7 +60,6 @@ class ReadoutFloatModel(AbstractReadoutModel):
 @tag("fixed_pt")
 class ReadoutFixedModel(AbstractReadoutModel):
     a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    v_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     decay_v = decay_u = gain = bias = u = v = LavaPyType(np.ndarray, np.int64)
 
     def integrate(self, current):

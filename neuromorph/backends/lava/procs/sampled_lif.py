@@ -1,4 +1,4 @@
-"""Lava's own LIF, arithmetic untouched, with zero state at the start of every sample and a port for v.
+"""Lava's own LIF, arithmetic untouched, with zero state at the start of every sample and a record.
 
 Dynamics, threshold, reset and spike messages run in the stock models `PyLifModelFloat` and `PyLifModelBitAcc`.
 Protocol, resource and tags are inherited; `implements_process` is set in the class, for Lava's decorator refuses to name
@@ -9,23 +9,19 @@ another process for a subclass.
 # Lava puts arrays and ports in place of a model's LavaPyType attributes when it builds it.
 
 import numpy as np
-from lava.magma.core.model.py.ports import PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import OutPort
 from lava.proc.lif.models import PyLifModelBitAcc, PyLifModelFloat
 from lava.proc.lif.process import LIF
-from procs.common import SaturationCounter, decay
+from procs.common import RecordingModel, decay
 
 
 class SampledLIF(LIF):
-    """LIF of `n` neurons with an output port for v as compared with the threshold (before the reset)."""
+    """LIF of `n` neurons; v is recorded as compared with the threshold (before the reset)."""
 
     def __init__(self, *, n, **arguments):
-        super().__init__(shape=(n,), **arguments)
-        self.v_out = OutPort(shape=(n,))
+        super().__init__(shape=(n,), n=n, **arguments)
 
 
-class AbstractSampledLIFModel(SaturationCounter):
+class AbstractSampledLIFModel(RecordingModel):
     STATES = ("u", "v")
 
     def subthr_dynamics(self, activation_in):
@@ -35,18 +31,12 @@ class AbstractSampledLIFModel(SaturationCounter):
         super().subthr_dynamics(activation_in)
 
     def reset_voltage(self, spike_vector):
-        self.compared = self.v.copy()
+        self.keep(z=spike_vector, v=self.v)
         super().reset_voltage(spike_vector)
-
-    def run_spk(self):
-        super().run_spk()
-        self.v_out.send(self.compared)
-        self.report()
 
 
 class SampledLIFFloatModel(AbstractSampledLIFModel, PyLifModelFloat):
     implements_process = SampledLIF
-    v_out = LavaPyType(PyOutPort.VEC_DENSE, float)
 
 
 class CountingBitAccModel(PyLifModelBitAcc):
@@ -62,4 +52,3 @@ class CountingBitAccModel(PyLifModelBitAcc):
 
 class SampledLIFFixedModel(AbstractSampledLIFModel, CountingBitAccModel):
     implements_process = SampledLIF
-    v_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)

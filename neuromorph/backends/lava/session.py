@@ -1,0 +1,88 @@
+"""A graph on a live Lava network: call after call without building it anew."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from neuromorph.backends.base import Inputs, Kept, Progress, enforce, match_inputs
+from neuromorph.backends.lava.netlist import input_file, lower, played, recorded, saturation_file, trace_file
+from neuromorph.backends.lava.network import Network, load_counts, load_samples
+from neuromorph.graph.graph import Graph
+from neuromorph.recording import Recording
+from neuromorph.spikes import Spikes
+
+
+class LavaSession:
+    """One graph on one live network, made by `LavaBackend.session`; leave its `with` block or `close` it to end the processes.
+
+    Every call of `run` starts every sample from zero state. One call at a time: a session is not for several threads. An error,
+    a timeout or an interrupt during a call closes the session.
+    """
+
+    def __init__(self, graph: Graph, kept: Kept, python: str, timeout: float | None) -> None:
+        self._graph, self._kept = graph, kept
+        self._network = Network(python, lower(graph, kept), timeout) if graph.n_neurons else None
+
+    def run(self, inputs: Inputs, *, strict: bool = False, progress: Progress | None = None) -> Recording:
+        """Simulate all samples of `inputs`, of any number and length; see `neuromorph.backends.base.Backend.run`.
+
+        Raises:
+            GraphError: inputs do not fit the graph.
+            BackendError: the session is closed, the network failed, or the call took too long.
+        """
+        by_name = match_inputs(self._graph, inputs)
+        n_steps, n_samples, _ = next(iter(by_name.values())).shape
+        graph, network = self._graph, self._network
+        if network:
+            files = {input_file(graph, name): by_name[name] for name in played(graph)}
+            with network.run(files, n_steps, n_samples, progress) as folder:
+                recording = _recording(graph, folder, self._kept, n_steps, n_samples)
+        else:
+            recording = _recording(graph, Path(), self._kept, n_steps, n_samples)
+        enforce(strict, recording.saturations, recording.backend)
+        return recording
+
+    def close(self) -> None:
+        """End the network; nothing happens if it has ended."""
+        if self._network:
+            self._network.close()
+
+    def __enter__(self) -> "LavaSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _recording(graph: Graph, folder: Path, kept: Kept, n_steps: int, n_samples: int) -> Recording:
+    """The files of a call as a recording."""
+    spikes: dict[str, Spikes] = {}
+    traces: dict[str, dict[str, np.ndarray]] = {}
+    saturations: dict[str, int] = {}
+    for p in graph.neurons:
+        samples = {x: load_samples(folder / trace_file(graph, p.name, x), n_samples) for x in recorded(p, kept)}
+        if "z" in samples:
+            spikes[p.name] = _spikes(samples.pop("z"), (n_steps, n_samples, p.n), graph.dt)
+        traces[p.name] = {x: np.stack(list(each), axis=1) for x, each in samples.items()}
+        saturations |= {f"{p.name}.{x}": count for x, count in load_counts(folder / saturation_file(graph, p.name)).items()}
+    return Recording(
+        backend="lava",
+        precision=graph.precision,
+        graph_digest=graph.digest(),
+        dt=graph.dt,
+        n_samples=n_samples,
+        n_steps=n_steps,
+        spikes=spikes,
+        readouts={p.name: traces[p.name]["v"] for p in graph.readouts},
+        states={name: traces[name] for name in kept.states},
+        saturations=saturations,
+    )
+
+
+def _spikes(samples: Iterator[np.ndarray], shape: tuple[int, int, int], dt: float) -> Spikes:
+    """Events of rasters [n_steps, n], one sample after the other."""
+    steps, neurons = zip(*(np.nonzero(raster) for raster in samples))
+    sample = np.repeat(np.arange(shape[1]), [len(s) for s in steps])
+    sample, step, neuron = (x.astype(np.int32) for x in (sample, np.concatenate(steps), np.concatenate(neurons)))
+    return Spikes(sample, step, neuron, n_samples=shape[1], n_steps=shape[0], n_neurons=shape[2], dt=dt)
