@@ -19,7 +19,7 @@ class LavaBackend:
     """
 
     name = "lava"
-    capabilities = Capabilities(note="Lava 0.10.0 on the CPU (archived by Intel); about 3 ms a step, for validation on some hundred samples")
+    capabilities = Capabilities(note="Lava 0.10.0 on the CPU (archived by Intel); about 3 ms a step, to validate on some hundred samples")
 
     def __init__(self, timeout: float | None = None, python: str | None = None) -> None:
         self.timeout = timeout
