@@ -13,7 +13,7 @@ import os
 import resource
 import subprocess
 import sys
-import threading
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ def compare(case: Case, rounds: int) -> dict[str, Any]:
 
 
 def whole_set(samples: int, steps: int) -> dict[str, float]:
-    """CPU seconds and peak memory [MB] beyond the input of `fast_counts` on a whole data set, in a process of its own."""
+    """CPU seconds and peak memory [MB] beyond the input (all arrays, by tracemalloc) of `fast_counts` on a whole data set, alone."""
     code = f"import benchmarks.simulation_speed as b; b.measure({samples}, {steps})"
     return json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
@@ -137,26 +137,14 @@ def measure(samples: int, steps: int) -> None:
     one_processor()
     graph, x = network(220, "integer"), spikes(samples, steps)
     simulate("fast_counts", graph, x.select(range(min(64, samples))))
-    before, peak, done = resident(), [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.002):
-            peak[0] = max(peak[0], resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    tracemalloc.start()
     simulate("fast_counts", graph, x)
-    done.set()
-    watcher.join()
+    peak = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
     start = cpu()
     simulate("fast_counts", graph, x)
     seconds = cpu() - start
-    print(json.dumps({"samples": samples, "steps": steps, "cpu_s": seconds, "memory_mb": peak[0] - before}))
-
-
-def resident() -> float:
-    """Memory of this process [MB]."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    print(json.dumps({"samples": samples, "steps": steps, "cpu_s": seconds, "memory_mb": peak}))
 
 
 def one_processor() -> None:
@@ -178,9 +166,8 @@ def main(args: Args) -> dict[str, Any]:
             f"{name:16} {row['sample_steps_per_s']['fast']:.3g} sample-steps/s  {row['synops_per_s']['fast']:.3g} synops/s   {ratios}",
             flush=True,
         )
-    if Path("/proc/self/statm").exists():
-        found["whole_set"] = whole_set(*((20, 30) if args.smoke else (10_000, STEPS)))
-        print(found["whole_set"], flush=True)
+    found["whole_set"] = whole_set(*((20, 30) if args.smoke else (10_000, STEPS)))
+    print(found["whole_set"], flush=True)
     save(found, args.out)
     plot(found, args.out.with_suffix(".png"))
     return found

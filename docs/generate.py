@@ -1,46 +1,117 @@
-"""Renew the generated part of the README: `make docs`. The tests fail when it is out of date."""
+"""Renew the generated tables of README and docs: `make docs`. The tests fail when one is out of date."""
 
+import json
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from neuromorph.backends import backends
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- support table: begin (make docs) -->", "<!-- support table: end -->"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 
+RESULTS = ROOT / "benchmarks" / "results"
+GAPS = ROOT / "tests" / "conformance" / "unsupported.toml"
+PRECISIONS = ("float", "integer")
 ROWS = {
-    "float64": lambda c: "float" in c.precisions,
-    "fixed point": lambda c: "integer" in c.precisions,
-    "LIF, ALIF, LI": lambda c: {"LIF", "ALIF", "LI"} <= set(c.populations),
-    "reset by subtraction": lambda c: "subtract" in c.resets,
-    "reset to a value": lambda c: "to_value" in c.resets,
-    "adaptation by threshold": lambda c: "threshold" in c.adaptations,
-    "adaptation by current": lambda c: "current" in c.adaptations,
-    "synaptic current (CUBA)": lambda c: c.synaptic_current,
-    "refractory period": lambda c: c.refractory,
-    "constants per neuron": lambda c: c.per_neuron_constants,
-    "delays per synapse": lambda c: c.mixed_delays,
-    "membrane potential recorded": lambda c: "v" in c.states,
-    "clips and wraps counted": lambda c: c.saturation_counts,
+    "resets": "resets: subtraction of the threshold, to a value",
+    "adaptation": "adaptation: threshold, current",
+    "synaptic_current": "synaptic current (CUBA)",
+    "refractoriness": "refractory period",
+    "constants": "constants per neuron",
+    "delays": "delays per synapse",
+    "samples": "samples independent of each other",
+    "chosen_records": "records of chosen populations",
+    "planted_differences": "one unit planted is found",
+    "random_graphs": "random graphs of all forms",
 }
+"""Behaviours by the name of their file in tests/conformance."""
 
 
 def support_table() -> str:
-    """Markdown, from the capabilities that the backends declare and the conformance suite holds them to."""
+    """Markdown. A backend has a behaviour in every precision for which the conformance suite lists no gap."""
     found = backends()
+    gaps = tomllib.loads(GAPS.read_text()).get("gap", [])
+
+    def cell(backend: str, behaviour: str) -> str:
+        lacking = {gap["precision"] for gap in gaps if (gap["backend"], gap["behaviour"]) == (backend, behaviour)}
+        having = [precision for precision in PRECISIONS if precision not in lacking]
+        return "yes" if not lacking else f"{having[0]} only" if having else "no"
+
     lines = ["| | " + " | ".join(f"`{name}`" for name in found) + " |", "|---|" + ":-:|" * len(found)]
-    lines += [
-        f"| {row} | " + " | ".join("yes" if has(b.capabilities) else "no" for b in found.values()) + " |" for row, has in ROWS.items()
-    ]
+    for title, precision in (("float64", "float"), ("fixed point", "integer")):
+        lines.append(f"| {title} | " + " | ".join("yes" if precision in b.capabilities.precisions else "no" for b in found.values()) + " |")
+    lines += [f"| {title} | " + " | ".join(cell(name, behaviour) for name in found) + " |" for behaviour, title in ROWS.items()]
     lines.append("| how | " + " | ".join(b.capabilities.note for b in found.values()) + " |")
     return "\n".join(lines)
 
 
-def renewed(text: str) -> str:
-    """The README's text with a fresh table."""
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n{support_table()}\n{END}{tail}"
+def agreement_table() -> str:
+    """Markdown, from benchmarks/results/agreement.json: what was compared, and how many pairs were identical."""
+    found = json.loads((RESULTS / "agreement.json").read_text())
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in found["summary"]:
+        if row["precision"] == row["against_precision"]:
+            kinds.setdefault((row["kind"], row["precision"]), []).append(row)
+    lines = ["| networks | precision | simulators, each with each | pairs identical | spikes a simulator |", "|---|---|---|--:|--:|"]
+    for (kind, precision), rows in kinds.items():
+        names = list(dict.fromkeys(name for row in rows for name in (row["against"], row["backend"])))
+        counts = {field: sum(row[field] for row in rows) for field in ("identical", "rounding", "networks")}
+        verdict = f"{counts['identical']:,} of {counts['networks']:,}" + (
+            f", {counts['rounding']} differ by rounding" if counts["rounding"] else ""
+        )
+        n, samples = rows[0]["networks"], rows[0]["samples"]
+        named = f"{kind.removeprefix('trained ').replace('_', ' ')}, {samples} samples" if n == 1 else f"{n} random {NETWORKS[kind]}"
+        lines.append(f"| {named} | {precision} | {', '.join(names)} | {verdict} | {rows[0]['spikes']:,} |")
+    return "\n".join(lines)
+
+
+NETWORKS = {"graph integer": "graphs", "graph float": "graphs", "lsnn float": "LSNNs"}
+
+
+def speed_table() -> str:
+    """Markdown, from benchmarks/results/simulation_speed.json."""
+    found = json.loads((RESULTS / "simulation_speed.json").read_text())
+    lines = ["| network | `fast`, counting | `fast`, recording | other simulators take |", "|---|--:|--:|---|"]
+    for name, row in found["speed"].items():
+        others = [
+            f"{peer} x{r['median']:,.0f} ({r['low']:,.0f}-{r['high']:,.0f})" for peer, r in row["ratio"].items() if peer != "fast_counts"
+        ]
+        speeds = [f"{row['sample_steps_per_s'][kind] / 1e6:.2f}" for kind in ("fast_counts", "fast")]
+        lines.append(f"| {name}, {row['synapses']:,} synapses | {speeds[0]} | {speeds[1]} | {', '.join(others)} |")
+    whole, machine, rounds = found["whole_set"], found["machine"], found["args"]["rounds"]
+    return "\n".join(
+        [
+            f"One thread of {machine['processor']}; million sample-steps a second, and CPU time of the others as a multiple of that of",
+            f"`fast` recording (median and range of {rounds} rounds, interleaved; Lava with the start of its network). Networks have 80",
+            "inputs at 5 % a step, 12 % of the synapses, 840 steps. Brian2 runs 32 samples at once on its numpy target.",
+            "",
+            *lines,
+            "",
+            f"{whole['samples']:,} samples of {whole['steps']} steps (N=220, integers, all counted): {whole['cpu_s']:.1f} s of CPU time,",
+            f"{whole['memory_mb']:.0f} MB of memory beyond the input.",
+        ]
+    )
+
+
+TABLES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"support table": support_table},
+    ROOT / "docs" / "simulation.md": {"agreement": agreement_table, "simulation speed": speed_table},
+}
+
+
+def renewed(path: Path) -> str:
+    """A document's text with fresh tables."""
+    text = path.read_text()
+    for name, table in TABLES[path].items():
+        begin, end = f"<!-- {name}: begin (make docs) -->", f"<!-- {name}: end -->"
+        head, rest = text.split(begin)
+        _, tail = rest.split(end)
+        text = f"{head}{begin}\n{table()}\n{end}{tail}"
+    return text
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text()))
+    for document in TABLES:
+        document.write_text(renewed(document))

@@ -160,11 +160,6 @@ def test_no_chunk_loses_a_spike(precision):
         equal(run(graph, x, "numpy", chunk), expected)
 
 
-def test_chunks_of_one_step():
-    graph, x = example(7, "integer", n_samples=2, n_steps=15)
-    equal(run(graph, x, "numpy", 1), ReferenceBackend().run(graph, x, states=[p.name for p in graph.neurons]))
-
-
 def test_monitors_are_emptied_before_they_grow_and_progress_is_told(monkeypatch):
     graph, x = example(1, "float", n_samples=4, n_steps=40)
     a_step = 12 * 4 * sum(p.n for p in graph.neurons if isinstance(p, LIF))
