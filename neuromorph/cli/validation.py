@@ -1,6 +1,6 @@
 """`neuromorph validate`: any set of simulators and precisions on a model and its data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,28 +57,32 @@ def validate(
 
         write_validation(report, found, model=str(model))
     data = {"file": str(model), "report": str(report) if report else None, **found.to_dict()}
-    emit(as_json, data, validation_table(model, found), *_first_differences(found))
+    emit(as_json, data, *_told(found, found.comparisons[0].samples))
     if report:
         messages.print(f"report: {report}", soft_wrap=True, highlight=False)
     if not found.agrees:
         raise typer.Exit(1)
 
 
-def validation_table(model: Path, found: "Validation") -> Any:
-    """One row a pair."""
-    columns = ["simulator", "against", "samples", "verdict", "spikes", "differing", "agreement %", "decisions"]
-    caption = "agreement: spikes of both, of all that either has; decisions: samples with the same class"
-    return table(f"{model}: do the simulators agree?", columns, [_row(c) for c in found.comparisons], caption)
+def _told(found: "Validation", samples: int) -> Iterator[Any]:
+    """A table for each precision, first differences, and a sentence on floats against integers."""
+    for precision in dict.fromkeys(c.precision for c in found.comparisons if c.must_agree):
+        pairs = [c for c in found.comparisons if c.must_agree and c.precision == precision]
+        rows = [(c.backend, c.against, c.verdict, c.spikes, 100 * c.spike_agreement, c.decisions_equal) for c in pairs]
+        title = f"{precision}, {samples} samples: do the simulators agree?"
+        yield table(title, ["simulator", "against", "verdict", "spikes", "shared %", "same decisions"], rows)
+    for c in found.comparisons:
+        if c.must_agree and c.first:
+            yield f"{c.backend} and {c.against} ({c.precision}) first differ: {c.first}"
+        elif not c.must_agree:
+            yield _across(c)
 
 
-def _row(c: "Comparison") -> list[object]:
-    simulator, against = f"{c.backend} {c.precision}", f"{c.against} {c.against_precision}"
-    return [simulator, against, c.samples, c.verdict, c.spikes, c.spikes_differing, 100 * c.spike_agreement, c.decisions_equal]
-
-
-def _first_differences(found: "Validation") -> list[str]:
-    """One line for each pair of one precision that differs."""
-    return [f"{c.backend} and {c.against} ({c.precision}) first differ: {c.first}" for c in found.comparisons if c.first and c.must_agree]
+def _across(c: "Comparison") -> str:
+    decided = "" if c.decisions_equal is None else f", {c.decisions_equal} of {c.samples} decisions the same"
+    correlated = "" if c.readout_correlation is None else f", readouts correlate with {c.readout_correlation:.4f}"
+    names = f"{c.precision} against {c.against_precision} ({c.backend}, {c.against})"
+    return f"{names}: {100 * c.spike_agreement:.1f} % of the spikes shared{correlated}{decided}"
 
 
 def _model(path: Path) -> "tuple[Checkpoint | None, Graph]":

@@ -59,11 +59,11 @@ def parting(recording: Recording, against: Recording, first: Difference, ax: Axe
     for name in against.spikes:
         x, y = recording.spikes[name], against.spikes[name]
         common = np.isin(x.keys(), y.keys())
-        kinds = ((x, common, MUTED), (x, ~common, BLUE), (y, ~np.isin(y.keys(), x.keys()), VERMILLION))
-        for spikes, chosen, colour in kinds:
+        kinds = ((x, common, MUTED, 1.4), (x, ~common, BLUE, 3.0), (y, ~np.isin(y.keys(), x.keys()), VERMILLION, 3.0))
+        for spikes, chosen, colour, width in kinds:
             here = chosen & (spikes.sample == 0) & (np.abs(spikes.step - first.step) <= steps)
             strokes = _strokes(spikes.step[here] * ms, spikes.neuron[here] + bottom)
-            ax.add_patch(PathPatch(strokes, fill=False, color=colour, linewidth=1.4))
+            ax.add_patch(PathPatch(strokes, fill=False, color=colour, linewidth=width))
         place = bottom + first.neuron if name == first.population else place
         if bottom:
             ax.axhline(bottom - 0.5, color=MUTED, linewidth=0.5)

@@ -15,7 +15,7 @@ from neuromorph.report.environment import template
 from neuromorph.report.style import to_svg
 
 
-def write_validation(path: str | os.PathLike[str], validation: Validation, *, model: str, title: str = "Do the simulators agree?") -> Path:
+def write_validation(path: str | os.PathLike[str], validation: Validation, *, model: str, title: str = "Agreement of simulators") -> Path:
     """Write a self-contained HTML page: the table of all pairs, and pictures around the first difference of each that differs. `model`: its
     name for people.
     """

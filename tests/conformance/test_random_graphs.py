@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.conformance.conftest import Case
 from tests.strategies import graphs, inputs
 
-EXAMPLES = int(os.environ.get("NEUROMORPH_GRAPHS", "20"))
-"""Graphs for each backend and precision; `benchmarks.agreement` runs 200."""
+EXAMPLES = int(os.environ.get("NEUROMORPH_GRAPHS", "10"))
+"""Graphs of each precision for each backend; `benchmarks.agreement` runs 200."""
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
