@@ -2,7 +2,7 @@
 
 Random graphs with every form of the step, in floats and in integers; random LSNNs, which PyTorch runs too; trained networks (folders of
 `neuromorph train`) on their test data. Every simulator is held against every other, spikes and all states, spike for spike in float64 and
-bit for bit in integers. What is done is kept in the result file: a run that was stopped goes on where it was.
+bit for bit in integers. A run that was stopped goes on where it was.
 """
 
 import argparse
@@ -39,12 +39,15 @@ BACKENDS = ("reference", "fast", "brian2", "lava")
 
 @dataclass(frozen=True)
 class Args:
-    """`graphs`: random graphs of each precision, and random LSNNs; `run`: folders of trained networks; `samples`: of each of these."""
+    """`graphs`: random graphs of each precision, and random LSNNs; `run`: folders of trained networks; `samples`: of each of these;
+    `partial`: where what is done is kept.
+    """
 
     graphs: int = 200
     run: tuple[Path, ...] = ()
     samples: int = 100
     backends: tuple[str, ...] = BACKENDS
+    partial: Path = Path("runs/agreement.partial.json")
     out: Path = RESULTS
 
 
@@ -128,7 +131,8 @@ def summary(done: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def main(args: Args) -> dict[str, Any]:
     torch.set_num_threads(1)
-    partial = args.out.with_suffix(".partial.json")
+    partial = args.partial
+    partial.parent.mkdir(parents=True, exist_ok=True)
     done: dict[str, list[dict[str, Any]]] = json.loads(partial.read_text()) if partial.exists() else {}
     todo = [(name, run) for name, run in cases(args) if name not in done]
     for name, run in track(todo, description="networks"):
@@ -139,7 +143,7 @@ def main(args: Args) -> dict[str, Any]:
             print(f"{name}: {found}", flush=True)
     every = [c for comparisons in done.values() for c in comparisons]
     result = {
-        "args": {**asdict(args), "out": args.out.name, "run": [folder.name for folder in args.run]},
+        "args": {**asdict(args), "out": args.out.name, "partial": args.partial.name, "run": [folder.name for folder in args.run]},
         "machine": machine(),
         "summary": summary(done),
         "across_precisions": {
@@ -159,6 +163,7 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path, action="append", default=[])
     parser.add_argument("--samples", type=int, default=Args.samples)
     parser.add_argument("--backends", nargs="+", default=list(BACKENDS))
+    parser.add_argument("--partial", type=Path, default=Args.partial)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = vars(parser.parse_args())
     main(Args(**given | {"run": tuple(given["run"]), "backends": tuple(given["backends"])}))

@@ -48,7 +48,9 @@ def test_simulation_speed(tmp_path: Path) -> None:
 
 
 def test_agreement(tmp_path: Path) -> None:
-    args = agreement.Args(graphs=1, backends=("reference", "fast", "brian2"), out=tmp_path / "agreement.json")
+    args = agreement.Args(
+        graphs=1, backends=("reference", "fast", "brian2"), partial=tmp_path / "partial.json", out=tmp_path / "agreement.json"
+    )
     found = agreement.main(args)
     assert found["different"] == []
     assert {row["kind"] for row in found["summary"]} == {"graph integer", "graph float", "lsnn float"}

@@ -352,10 +352,10 @@ def test_an_interrupt_is_an_interrupt(monkeypatch):
 
 
 @compiler
-@pytest.mark.parametrize("precision", ["float", "integer"])
-def test_cython(precision, untouched, tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp() / "cython"  # one for both precisions, which share parts
-    graph, x = one_population(precision)
+def test_cython(untouched, tmp_path):
+    """Integers alone: a precision takes up to a minute of compiling, and the next test compiles floats."""
+    folder = tmp_path / "cython"
+    graph, x = one_population("integer")
     expected = wanted(graph, x)
     untouched(lambda: equal(run(graph, x, "cython", 17, folder), expected))
     assert list(folder.glob("*.so"))

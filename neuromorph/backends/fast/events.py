@@ -21,7 +21,10 @@ def train_of(inputs: Sequence[Spikes]) -> Train:
         sample, step, source = (np.concatenate(each) for each in zip(*columns))
         order = np.lexsort((source, step, sample))
         sample, step, source = sample[order], step[order], source[order]
-    return Train(np.searchsorted(sample, np.arange(n_samples + 1, dtype=np.int32)), step, source)
+    n_steps = inputs[0].n_steps
+    begin = np.zeros(n_samples * n_steps + 1, np.int64)
+    _bounds(sample, step, n_steps, begin)
+    return Train(begin, np.concatenate([source, np.zeros(WORD, np.int32)]))
 
 
 def spikes_of(z: np.ndarray, first: int, n: int, dt: float) -> Spikes:
@@ -29,6 +32,15 @@ def spikes_of(z: np.ndarray, first: int, n: int, dt: float) -> Spikes:
     sample, step, neuron = (np.empty(_count(z, first, n), np.int32) for _ in range(3))
     _list(z, first, n, sample, step, neuron)
     return Spikes(sample, step, neuron, z.shape[0], z.shape[1], n, dt)
+
+
+@compiled
+def _bounds(sample, step, n_steps, begin):
+    """Where the events of every step begin."""
+    for k in range(len(step)):
+        begin[np.int64(sample[k]) * n_steps + step[k] + 1] += 1
+    for k in range(1, len(begin)):
+        begin[k] += begin[k - 1]
 
 
 @inlined

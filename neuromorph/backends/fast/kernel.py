@@ -22,11 +22,13 @@ from neuromorph.simd.lanes import (
     load,
     load_2,
     load_4,
+    load_any,
     load_half,
     lowest,
     ones,
     put,
     store,
+    store_any,
     store_half,
     where,
     widen,
@@ -40,10 +42,11 @@ QUAD = 4 * WORD
 
 
 class Train(NamedTuple):
-    """All input events: those of sample s are `step` and `source` [begin[s] : begin[s + 1]], ascending by both."""
+    """All input events: those of step t of sample s are source[begin[k] : begin[k + 1]], k = s * steps + t, ascending. 16 numbers more
+    lie behind them.
+    """
 
     begin: np.ndarray
-    step: np.ndarray
     source: np.ndarray
 
 
@@ -53,7 +56,8 @@ class State(NamedTuple):
     `fired`, `blocked` [words]: who spiked last, who is refractory; `fired_4` is the memory of `fired`, four words in one; `recent`
     [longest refractory period, words]: who spiked. `source` [sources]: who spikes in this step; `begin` [marks]: which of them is the first
     at or above each of `tables.marks`; `before`: how many precede each of `fired_4`. Flags of 16 neurons each: `touched`, where an
-    event is on its way, by line and slot; `arrived`, where one is now; `counts`: of these by population.
+    event is on its way, by line and slot; `arrived`, where one is now; `counts`: of these by population. `sums`
+    [places]: v added up.
     """
 
     v: np.ndarray
@@ -72,6 +76,7 @@ class State(NamedTuple):
     touched: np.ndarray
     arrived: np.ndarray
     counts: np.ndarray
+    sums: np.ndarray
 
 
 class Found(NamedTuple):
@@ -79,7 +84,8 @@ class Found(NamedTuple):
 
     `z` [samples, steps, words]: spikes. `v`, `a` [steps, samples, kept] of the places `kept_v`, `kept_a`. `saturated` [populations, 3]:
     how often V, U, A were clipped or wrapped. `fired` [samples, sources]: spikes of each source; `active` [samples, populations]:
-    neurons and steps at which an event arrives; `sums` [samples, kept]: v of the places `kept_sums` added up from step `since` on.
+    neurons and steps at which an event arrives; `sums` [samples, kept]: v of the places `kept_sums`, which lie in the words `summed`,
+    added up from step `since` on.
     """
 
     z: np.ndarray
@@ -92,6 +98,7 @@ class Found(NamedTuple):
     active: np.ndarray
     sums: np.ndarray
     kept_sums: np.ndarray
+    summed: np.ndarray
     since: int
 
 
@@ -113,8 +120,9 @@ def _simulate(sample, steps, g, train, s, found):
     s.now[:] = 0
     s.fired[:] = 0
     s.recent[:] = 0
+    s.sums[:] = 0
     counting, recording, words = len(found.fired) > 0, len(found.z) > 0, len(s.v) // WORD
-    event, last, past, uncounted = train.begin[sample], train.begin[sample + 1], 0, 0
+    past, uncounted, events = 0, 0, sample * steps
     for t in range(steps):
         for line in range(len(g.lines.width)):
             _receive(line, g.lines, s)
@@ -129,12 +137,10 @@ def _simulate(sample, steps, g, train, s, found):
             found.v[t, sample, i] = s.v[found.kept_v[i]]
         for i in range(len(found.kept_a)):
             found.a[t, sample, i] = s.a[found.kept_a[i]]
-        n = 0
-        while event < last and at(train.step, event) == t:
-            put(s.source, n, at(train.source, event))
-            event += 1
-            n += 1
-        n = _list_events(n, g, s)
+        first, last = at(train.begin, events + t), at(train.begin, events + t + 1)
+        for i in range(0, last - first, WORD):
+            store_any(s.source, i, load_any(train.source, first + i))
+        n = _list_events(last - first, g, s)
         if counting:
             for i in range(n):
                 add_at(found.fired, sample * found.fired.shape[1] + np.int64(at(s.source, i)), np.int32(1))
@@ -144,10 +150,13 @@ def _simulate(sample, steps, g, train, s, found):
                 add_up(sample, s, found)
                 uncounted = 0
             if t >= found.since:
-                for i in range(len(found.kept_sums)):
-                    found.sums[sample, i] += s.v[found.kept_sums[i]]
+                for i in range(len(found.summed)):
+                    w = at(found.summed, i)
+                    store_half(s.sums, w, load_half(s.sums, w) + widen(load_half(s.v, w), s.sums))
         for line in range(len(g.lines.width)):
             _send(line, n, counting, g.lines, s)
+    for i in range(len(found.kept_sums)):
+        found.sums[sample, i] = s.sums[found.kept_sums[i]]
 
 
 @inlined
@@ -249,6 +258,10 @@ def _list_events(n, g, s):
     for w in range(len(s.fired_4)):
         put(s.before, w, np.int64(n))
         m = at(s.fired_4, w)
+        for _ in range(2):  # as most words have no more, this needs no branch, which could not be foretold
+            put(s.source, n, np.int32(g.n_in + w * QUAD + lowest(m)))
+            n += 1 if m else 0
+            m &= m - np.uint64(1)
         while m:
             put(s.source, n, np.int32(g.n_in + w * QUAD + lowest(m)))
             m &= m - np.uint64(1)

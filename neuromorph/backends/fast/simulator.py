@@ -99,12 +99,13 @@ class Simulator:
         fired = np.zeros((0, 0), np.int32) if fired is None else fired
         active = np.zeros((0, 0), np.int64) if active is None else active
         sums = np.zeros((0, 0), self.number) if sums is None else sums
+        summed = np.unique(kept_sums // WORD)
 
         def work() -> Callable[[int], None]:
             state = self._state()
 
             def run(piece: int) -> None:
-                found = kernel.Found(z, v, a, kept_v, kept_a, saturated[piece], fired, active, sums, kept_sums, since)
+                found = kernel.Found(z, v, a, kept_v, kept_a, saturated[piece], fired, active, sums, kept_sums, summed, since)
                 first, last = piece * PIECE, min((piece + 1) * PIECE, n_samples)
                 kernel.simulate(first, last, n_steps, self.tables, train, state, found)
 
@@ -122,7 +123,7 @@ class Simulator:
         g, n, columns = self.tables, self.layout.n, self.tables.lines.columns
         v, u, a, drive, ring = (zeros((size,), g.dtype) for size in (n, n, n, n, columns))
         fired, blocked = (zeros((g.reach.shape[1],), np.uint16) for _ in range(2))
-        fired_4 = fired.view(np.uint64)
+        fired_4 = fired.view(np.uint64)[: -(-n // kernel.QUAD)]
         return kernel.State(
             v,
             u,
@@ -134,12 +135,13 @@ class Simulator:
             fired_4=fired_4,
             blocked=blocked,
             recent=zeros(g.reach.shape, np.uint16),
-            source=np.zeros(g.n_in + n, np.int32),
+            source=np.zeros(g.n_in + n + WORD, np.int32),
             before=np.zeros(len(fired_4), np.int64),
             begin=np.zeros(len(g.marks), np.int64),
             touched=np.zeros(g.lines.words, np.uint16),
             arrived=np.zeros(g.members.shape[1] + WORD, np.uint16),
             counts=np.zeros(g.members.shape, np.uint16),
+            sums=zeros((n,), self.number),
         )
 
 

@@ -15,6 +15,7 @@ from neuromorph.backends.fast.layout import WORD, Group, Layout, bits, first_sou
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.projections import Projection
 from neuromorph.simd.buffers import zeros
+from neuromorph.simd.lanes import LANES
 
 ROWS_UP_TO = 2**20
 """Bytes of dense rows of weights that are worth it."""
@@ -94,7 +95,8 @@ class Line:
     @property
     def by_rows(self) -> bool:
         size = self.n_sources * self.width
-        return self.slots == 1 and size * 4 <= ROWS_UP_TO and len(self.weight) >= ROWS_FROM * size
+        dense = len(self.weight) >= ROWS_FROM * size or self.width == LANES
+        return self.slots == 1 and size * 4 <= ROWS_UP_TO and dense
 
     @property
     def largest(self) -> int:

@@ -63,7 +63,7 @@ def _end(worker: Worker, folder: tempfile.TemporaryDirectory[str]) -> None:
 
 def _save_samples(path: Path, spikes: Spikes) -> None:
     """The dense arrays bool [n_steps, n] of one sample after the other."""
-    bounds = np.searchsorted(spikes.sample, np.arange(spikes.n_samples + 1))
+    bounds = np.searchsorted(spikes.sample, np.arange(spikes.n_samples + 1, dtype=np.int32))
     with path.open("wb") as file:
         for first, last in pairwise(bounds):
             raster = np.zeros((spikes.n_steps, spikes.n_neurons), dtype=np.bool_)
