@@ -84,7 +84,7 @@ def speed_table() -> str:
     return "\n".join(
         [
             f"One thread of {machine['processor']}; million sample-steps a second, and CPU time of the others as a multiple of that of",
-            f"`fast` recording (median and range of {rounds} rounds, interleaved; Lava with the start of its network). Networks have 80",
+            f"`fast` recording (median and range of {rounds} rounds, interleaved; without the start of Lava's network). Networks have 80",
             "inputs at 5 % a step, 12 % of the synapses, 840 steps. Brian2 runs 32 samples at once on its numpy target.",
             "",
             *lines,

@@ -13,7 +13,7 @@ from neuromorph.graph import Graph, load
 from neuromorph.recording import Recording, load_recording
 from neuromorph.spikes import Spikes, load_labels, load_spikes
 
-BACKENDS = ("reference", "torch", "brian2", "lava")
+BACKENDS = ("reference", "torch", "fast", "brian2", "lava")
 PRECISIONS = ("float", "integer")
 
 
