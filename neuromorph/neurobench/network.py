@@ -1,41 +1,18 @@
-"""Graphs as PyTorch modules whose operations NeuroBench counts, and what it finds.
+"""A graph as a PyTorch module that computes what the reference computes, one plain layer a projection."""
 
-Yik et al. 2025, "The NeuroBench framework for benchmarking neuromorphic computing algorithms and systems" (Nature
-Communications 16, 1545), version 2.3.0. Its `Effective_ACs` are the synaptic operations of `neuromorph.counts`, mean over
-samples: one for every nonzero weight of every emitted spike, counted at the step of the spike, whatever its delay.
-Where its numbers mean something else than one may think:
-
-- Only synapses are counted: no neuron update, bias or message. `MembraneUpdates` is 0 and `NeuronOperations` fails, since
-  both know snntorch's neurons alone; `Benchmark` prints a metric's exception and reports 0.0. `measure` does not catch it.
-- A call counts as accumulates (AC) where its input holds only 0, 1, -1, thus also where nothing fired; with graded spikes
-  as multiply-accumulates (MAC). Graphs have no graded spikes, and the module refuses them.
-- Operations of one call (a projection at one step of one batch) are summed in the layer's type. Here it is float64, exact
-  below 2^53; after `.float()` sums above 2^24 are rounded.
-- `Dense` is n_source * n_target per projection and step. `ConnectionSparsity` compares with the same full matrices.
-- `Footprint` is what the module holds: 8 bytes for each entry of every full weight matrix, of a matrix of delays where one
-  exceeds a step, and of every neuron constant. It tells nothing of a chip's memory.
-"""
-
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.utils.data import DataLoader, Dataset
 
-from neuromorph.backends.base import Inputs, match_inputs
 from neuromorph.backends.reference import STATE_MAX
-from neuromorph.errors import BackendError, GraphError
+from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import ALIF, LI, LIF, Neurons, Values, parameters
+from neuromorph.graph.populations import ALIF, LI, LIF, Neurons, parameters
 from neuromorph.graph.projections import Projection
-
-if TYPE_CHECKING:
-    from neurobench.models import TorchModel
-
-BATCH = 64  # NeuroBench keeps the spikes of every step of a batch
 
 
 class Synapses(nn.Linear):
@@ -206,29 +183,6 @@ class Network(nn.Module):
         return cast(Synapses, self.synapses[_key(p)])
 
 
-def _key(part: Neurons | Projection) -> str:
-    """A name that `nn.ModuleDict` takes: without "." and unlike any attribute."""
-    return f"{type(part).__name__}:{part.name.replace('.', ':')}"
-
-
-class _Samples(Dataset):
-    """Pairs (spikes [time, features] of all Input populations side by side, label)."""
-
-    def __init__(self, graph: Graph, inputs: Inputs, labels: Values) -> None:
-        by_name = match_inputs(graph, inputs)
-        self.spikes = [by_name[p.name] for p in graph.inputs]
-        self.labels = torch.as_tensor(np.array(labels))
-        if len(self.labels) != self.spikes[0].n_samples:
-            raise GraphError(f"NeuroBench: {len(self.labels)} labels for {self.spikes[0].n_samples} samples; give one each.")
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        dense = np.concatenate([s.select([index]).to_dense()[:, 0] for s in self.spikes], axis=1)
-        return torch.tensor(dense, dtype=torch.float32), self.labels[index]
-
-
 def as_model(graph: Graph) -> Network:
     """The graph, float or integer, as a module in float64, to count and not to train: no parameter asks for gradients.
 
@@ -240,74 +194,6 @@ def as_model(graph: Graph) -> Network:
     return Network(graph).eval()
 
 
-def neurobench_model(graph: Graph) -> "TorchModel":
-    """The graph as NeuroBench's `Benchmark` takes it; its LIF and ALIF populations are activation modules.
-
-    Predictions are readouts [batch, time, n_out], so that `ChooseMaxCount()` gives the class of the largest sum over time.
-
-    Raises:
-        BackendError: NeuroBench is not installed.
-        GraphError: see `as_model`.
-    """
-    try:
-        from neurobench.models import TorchModel
-    except ImportError as error:
-        raise BackendError(f"NeuroBench: {error}; install it: uv pip install --no-deps neurobench==2.3.0 snntorch tqdm.") from error
-    model = TorchModel(as_model(graph))
-    model.add_activation_module(SpikingNeurons)
-    return model
-
-
-def as_dataloader(graph: Graph, inputs: Inputs, labels: Values, *, batch_size: int = BATCH) -> "DataLoader[tuple[Tensor, Tensor]]":
-    """Batches (spikes float32 [batch, time, features], labels [batch]) in the order of the samples, for `Benchmark`.
-
-    `inputs`: one Spikes, or one per Input population by name. `labels`: one a sample, numbers or arrays.
-
-    Raises:
-        GraphError: inputs do not fit the graph, or labels are not one a sample.
-    """
-    return DataLoader(_Samples(graph, inputs, labels), batch_size=batch_size)
-
-
-def measure(graph: Graph, inputs: Inputs) -> dict[str, float | int]:
-    """What NeuroBench's own metric objects say of a graph that runs on `inputs`, per sample where they count operations.
-
-    Keys: ParameterCount, Footprint [bytes], ConnectionSparsity, ActivationSparsity (over all spiking populations),
-    Effective_ACs, Effective_MACs, Dense. The head of this file tells what they mean. Their exceptions come out.
-
-    Raises:
-        BackendError, GraphError: see `neurobench_model` and `as_dataloader`.
-    """
-    model = neurobench_model(graph)
-    from neurobench.metrics.static import ConnectionSparsity, Footprint, ParameterCount
-    from neurobench.metrics.workload import ActivationSparsity
-
-    found: dict[str, float | int] = {metric.__name__: metric()(model) for metric in (ParameterCount, Footprint, ConnectionSparsity)}
-    return found | _run(graph, inputs, model, ActivationSparsity())
-
-
-def synaptic_operations(graph: Graph, inputs: Inputs) -> dict[str, float | int]:
-    """NeuroBench's Effective_ACs, Effective_MACs and Dense operations per sample.
-
-    Effective_ACs * samples equals the sum of `neuromorph.counts.Counts.synops`, Effective_MACs is 0.
-
-    Raises:
-        BackendError, GraphError: see `neurobench_model` and `as_dataloader`.
-    """
-    return _run(graph, inputs, neurobench_model(graph))
-
-
-def _run(graph: Graph, inputs: Inputs, model: "TorchModel", *averaged: Any) -> dict[str, float | int]:
-    """Synaptic operations, and the means over samples of other metrics, of a run on all samples."""
-    from neurobench.metrics.workload import SynapticOperations
-
-    first = next(iter(match_inputs(graph, inputs).values()))
-    operations, found = SynapticOperations(), {type(metric).__name__: 0.0 for metric in averaged}
-    model.register_hooks()
-    for data in as_dataloader(graph, inputs, np.zeros(first.n_samples)):
-        predictions = model(data[0])
-        operations(model, predictions, data)
-        for metric in averaged:
-            found[type(metric).__name__] += metric(model, predictions, data) * len(data[0]) / first.n_samples
-        model.reset_hooks()
-    return found | operations.compute()
+def _key(part: Neurons | Projection) -> str:
+    """A name that `nn.ModuleDict` takes: without "." and unlike any attribute."""
+    return f"{type(part).__name__}:{part.name.replace('.', ':')}"
