@@ -22,7 +22,7 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend computes exactly. The README's support table is made of these."""
+    """What a backend computes exactly; a run of a graph that needs more is refused (see `missing`)."""
 
     precisions: tuple[str, ...] = ("float", "integer")
     populations: tuple[str, ...] = ("LI", "LIF", "ALIF")
@@ -30,10 +30,7 @@ class Capabilities:
     adaptations: tuple[str, ...] = ("threshold", "current")
     synaptic_current: bool = True
     refractory: bool = True
-    per_neuron_constants: bool = True
     mixed_delays: bool = True
-    states: tuple[str, ...] = ("v", "a")
-    saturation_counts: bool = True
     note: str = ""
 
 
