@@ -75,13 +75,17 @@ def test_random_graphs(data: st.DataObject, precision: str) -> None:
 @pytest.mark.parametrize("precision", ["float", "integer"])
 @pytest.mark.parametrize("delays", [(1, 1), (1, 7)])
 def test_larger_than_a_word(precision: str, delays: tuple[int, int]) -> None:
-    """Populations of more neurons than fit a word, more samples than a thread takes at a time; with rows of weights or lists of them."""
+    """Populations of more neurons than fit a word, more samples than a thread takes at a time; with rows of weights or lists of them, with
+    rows of flags or single ones.
+    """
     rng = np.random.default_rng(5)
     graph = random_graph(rng, precision=precision, max_neurons=90, delays=delays)
     if precision == "float":
         graph = rough(rng, graph)
-    by_rows = Simulator(graph, "fast").tables.lines.row >= 0
-    assert by_rows.any() == (delays == (1, 1))
+    lines, alike = Simulator(graph, "fast").tables.lines, delays == (1, 1)
+    assert (lines.row >= 0).any() == alike
+    assert (lines.reach >= 0).any()
+    assert (lines.reach >= 0).all() == alike
     assert len(check(graph, random_inputs(rng, graph, 35, 30)).spikes["hidden0"]) > 1000
 
 

@@ -38,23 +38,36 @@ def add_up(sample, s, found):
 
 
 @inlined
-def touch_rows(line, begin, end, first, g, s):
-    """Mark the targets of the events begin .. end - 1."""
-    flags, out = at(g.flags, line), at(g.touch, line)
-    row = at(g.reach, line) - first * flags
-    for w in range(0, flags, WORD):
-        reached = load_any(s.touched, out + w)
-        for i in range(begin, end):
-            reached = reached | load_any(g.reached, row + np.int64(at(s.source, i)) * flags + w)
-        store_any(s.touched, out + w, reached)
+def touch(line, begin, end, now, g, s):
+    """Mark the targets of the events begin .. end - 1, which leave from slot `now`."""
+    if at(g.reach, line) >= 0:
+        _touch_rows(line, begin, end, now, g, s)
+    else:
+        _touch_list(line, begin, end, now, g, s)
 
 
 @inlined
-def touch_list(line, now, p, cut, g, s):
-    """Mark the targets of the synapses of bucket p and the following ones of its source; from `cut` on they wrap around."""
+def _touch_rows(line, begin, end, now, g, s):
+    flags, slots = at(g.flags, line), at(g.slots, line)
+    for d in range(slots):
+        arrives = now + d + 1
+        out = at(g.touch, line) + (arrives - slots if arrives >= slots else arrives) * flags
+        row = at(g.reach, line) + (d - at(g.first, line) * slots) * flags
+        for w in range(0, flags, WORD):
+            reached = load_any(s.touched, out + w)
+            for i in range(begin, end):
+                reached = reached | load_any(g.reached, row + np.int64(at(s.source, i)) * slots * flags + w)
+            store_any(s.touched, out + w, reached)
+
+
+@inlined
+def _touch_list(line, begin, end, now, g, s):
     slots, flags = at(g.slots, line), at(g.flags, line)
-    touch = at(g.touch, line) + now * flags
-    for q in range(at(g.ptr, p), at(g.ptr, p + slots)):
-        flag = np.int64(at(g.flag, q))
-        word = touch + flag // WORD - (slots * flags if q >= cut else 0)
-        put(s.touched, word, at(s.touched, word) | np.uint16(1 << (flag % WORD)))
+    ahead = at(g.touch, line) + now * flags
+    for i in range(begin, end):
+        p = at(g.ptrs, line) + (np.int64(at(s.source, i)) - at(g.first, line)) * slots
+        cut = at(g.ptr, p + slots - 1 - now)
+        for q in range(at(g.ptr, p), at(g.ptr, p + slots)):
+            flag = np.int64(at(g.flag, q))
+            word = ahead + flag // WORD - (slots * flags if q >= cut else 0)
+            put(s.touched, word, at(s.touched, word) | np.uint16(1 << (flag % WORD)))

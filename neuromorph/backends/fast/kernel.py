@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuromorph.backends.fast.activity import UNCOUNTED, add_up, count_active, touch_list, touch_rows
+from neuromorph.backends.fast.activity import UNCOUNTED, add_up, count_active, touch
 from neuromorph.backends.fast.arithmetic import amplified, clipped, decayed, lowered, raised, wrapped
 from neuromorph.backends.fast.layout import WORD
 from neuromorph.simd.lanes import (
@@ -284,24 +284,22 @@ def _list_events(n, g, s):
 @inlined
 def _send(line, n, counting, g, s):
     """Send the events of this step through a line, and move it on to the next."""
-    begin, end, first = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line)), at(g.first, line)
+    begin, end, now = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line)), at(s.now, line)
+    if counting:
+        touch(line, begin, end, now, g, s)
     if at(g.row, line) >= 0:
-        _send_rows(line, begin, end, first, g, s)
-        if counting:
-            touch_rows(line, begin, end, first, g, s)
+        _send_rows(line, begin, end, g, s)
         return
-    width, slots, now = at(g.width, line), at(g.slots, line), at(s.now, line)
+    width, slots = at(g.width, line), at(g.slots, line)
     put(s.now, line, now + 1 if now + 1 < slots else 0)
     ahead = at(g.ring, line) + now * width
     for i in range(begin, end):
-        p = at(g.ptrs, line) + (np.int64(at(s.source, i)) - first) * slots
+        p = at(g.ptrs, line) + (np.int64(at(s.source, i)) - at(g.first, line)) * slots
         cut = at(g.ptr, p + slots - 1 - now)
         for q in range(at(g.ptr, p), cut):
             add_at(s.ring, ahead + np.int64(at(g.place, q)), at(g.weight, q))
         for q in range(cut, at(g.ptr, p + slots)):
             add_at(s.ring, ahead - slots * width + np.int64(at(g.place, q)), at(g.weight, q))
-        if counting:
-            touch_list(line, now, p, cut, g, s)
 
 
 def _adding(load: Any) -> Any:
@@ -321,10 +319,10 @@ _add_1, _add_2, _add_4 = _adding(load), _adding(load_2), _adding(load_4)
 
 
 @inlined
-def _send_rows(line, begin, end, first, g, s):
+def _send_rows(line, begin, end, g, s):
     """Sums of rows of weights, which arrive at the next step; as many columns at once as the registers hold."""
     blocks = at(g.width, line) // LANES
-    row, out = at(g.row, line) // LANES - first * blocks, at(g.ring, line) // LANES
+    row, out = at(g.row, line) // LANES - at(g.first, line) * blocks, at(g.ring, line) // LANES
     c = 0
     if g.rows.itemsize == 2:
         while c + 4 <= blocks:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuromorph.backends.fast.layout import WORD, Group, Layout, bits, first_sources
+from neuromorph.backends.fast.layout import WORD, Group, Layout, first_sources
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.projections import Projection
 from neuromorph.simd.buffers import zeros
@@ -21,7 +21,8 @@ ROWS_UP_TO = 2**20
 """Bytes of dense rows of weights that are worth it."""
 ROWS_FROM = 1 / 24
 """Share of the synapses from which a row of weights is faster than a list of them."""
-
+FLAGS_UP_TO = 2**26
+"""Bytes of rows of flags that are worth it."""
 
 FIELDS = ("target", "width", "slots", "down", "opens", "first", "flags")
 
@@ -35,7 +36,7 @@ class Lines(NamedTuple):
     p = `ptrs` + j * slots + d - 1; `place` = d * width + target. A line with `row` >= 0 has rows of weights [sources, width] from there on,
     and is delivered by these. `shift` from `shifts` on, by target: see `arithmetic.raised` or, for those that are `down`, `lowered`.
     Where events arrive is told by bits: `flags` words for every slot, from word `touch` on; `flag` [synapses] is the bit counted from the
-    first of delay 0; rows have words `reached` [sources, flags] from `reach` on.
+    first of delay 0; where `reach` >= 0, rows of words `reached` [sources, slots, flags] from there on tell the same by source and delay.
     """
 
     columns: int
@@ -109,11 +110,17 @@ class Line:
         np.add.at(rows, (self.source, self.index), self.weight.astype(dtype))
         return rows.reshape(-1)
 
+    @property
+    def by_flags(self) -> bool:
+        """Whether rows of flags, 16 words at once, are faster than one flag for each synapse."""
+        rows = self.n_sources * self.slots
+        return rows * self.flags * 2 <= FLAGS_UP_TO and len(self.weight) >= rows * self.flags // WORD
+
     def reached(self) -> np.ndarray:
-        """Words of flags [sources, flags], flat."""
-        there = np.zeros((self.n_sources, self.flags * WORD), np.bool_)
-        there[self.source, self.index] = True
-        return bits(there).reshape(-1)
+        """Words of flags [sources, slots, flags], flat."""
+        words = np.zeros((self.n_sources, self.slots, self.flags), np.uint16)
+        np.bitwise_or.at(words, (self.source, self.delay - 1, self.index // WORD), (1 << self.index % WORD).astype(np.uint16))
+        return words.reshape(-1)
 
     def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """`ptr`, `place`, `flag` and `weight` of `Lines`, counted from 0."""
@@ -130,7 +137,7 @@ def wire(graph: Graph, layout: Layout, dtype: Any) -> tuple[Lines, np.ndarray]:
     listed, rowed = ([line for line in lines if line.by_rows is by_rows] for by_rows in (False, True))
     narrow = dtype == np.int32 and all(line.largest < 2**15 for line in rowed)
     rows = {id(line): line.rows(np.int16 if narrow else dtype) for line in rowed}
-    reached = {id(line): line.reached() for line in rowed}
+    reached = {id(line): line.reached() for line in lines if line.by_rows or line.by_flags}
     lists = {id(line): line.lists() for line in listed}
     first_row, first_reach, first_ptr, first_synapse = (
         _starts(each) for each in (rows, reached, *({k: v[i] for k, v in lists.items()} for i in (0, 1)))
@@ -144,7 +151,7 @@ def wire(graph: Graph, layout: Layout, dtype: Any) -> tuple[Lines, np.ndarray]:
         "shifts": _sums([line.width for line in lines]),
         "ptrs": [first_ptr.get(id(line), 0) for line in lines],
         "row": [first_row.get(id(line), -1) for line in lines],
-        "reach": [first_reach.get(id(line), 0) for line in lines],
+        "reach": [first_reach.get(id(line), -1) for line in lines],
     }
     numbers |= {name: [getattr(line, name) for line in lines] for name in FIELDS}
     return Lines(
