@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from neuromorph.backends.fast.kernel import Train
-from neuromorph.backends.fast.layout import WORD
-from neuromorph.simd.lanes import compiled, inlined, lowest, ones
+from neuromorph.backends.fast.layout import WORD, bits
+from neuromorph.simd.lanes import compiled, lowest, ones
 from neuromorph.spikes import Spikes
 
 
@@ -29,8 +29,12 @@ def train_of(inputs: Sequence[Spikes]) -> Train:
 
 def spikes_of(z: np.ndarray, first: int, n: int, dt: float) -> Spikes:
     """The spikes of the places first .. first + n - 1 of words [samples, steps, words]."""
-    sample, step, neuron = (np.empty(_count(z, first, n), np.int32) for _ in range(3))
-    _list(z, first, n, sample, step, neuron)
+    begin = first // WORD * WORD
+    words = z[:, :, begin // WORD : -(-(first + n) // WORD)]
+    places = begin + np.arange(words.shape[2] * WORD)
+    own = bits((first <= places) & (places < first + n))
+    sample, step, neuron = (np.empty(_count(words, own), np.int32) for _ in range(3))
+    _list(words, own, first - begin, sample, step, neuron)
     return Spikes(sample, step, neuron, z.shape[0], z.shape[1], n, dt)
 
 
@@ -43,34 +47,24 @@ def _bounds(sample, step, n_steps, begin):
         begin[k] += begin[k - 1]
 
 
-@inlined
-def _part(z, b, t, w, first, n):
-    """Word w of the spikes at step t of sample b, without neurons before `first` and from first + n on."""
-    m = z[b, t, w]
-    if w * WORD < first:
-        m &= np.uint16(0xFFFF << (first - w * WORD))
-    if (w + 1) * WORD > first + n:
-        m &= np.uint16(0xFFFF >> ((w + 1) * WORD - first - n))
-    return m
-
-
 @compiled
-def _count(z, first, n):
+def _count(words, own):
     total = 0
-    for b in range(z.shape[0]):
-        for t in range(z.shape[1]):
-            for w in range(first // WORD, (first + n - 1) // WORD + 1):
-                total += ones(_part(z, b, t, w, first, n))
+    for b in range(words.shape[0]):
+        for t in range(words.shape[1]):
+            for w in range(words.shape[2]):
+                total += ones(words[b, t, w] & own[w])
     return total
 
 
 @compiled
-def _list(z, first, n, sample, step, neuron):
+def _list(words, own, first, sample, step, neuron):
+    """The bits of words [samples, steps, words] that are `own` [words], counted from bit `first`."""
     k = 0
-    for b in range(z.shape[0]):
-        for t in range(z.shape[1]):
-            for w in range(first // WORD, (first + n - 1) // WORD + 1):
-                m = _part(z, b, t, w, first, n)
+    for b in range(words.shape[0]):
+        for t in range(words.shape[1]):
+            for w in range(words.shape[2]):
+                m = words[b, t, w] & own[w]
                 while m:
                     sample[k] = b
                     step[k] = t
