@@ -257,6 +257,19 @@ def larger(typing, x, y):
 
 
 @operation
+def low_product(typing, x, y):
+    """The product of the lower halves of the lanes, unsigned numbers of 16 bits, / 2^16, rounded down; the upper half of y is 0."""
+
+    def code(context, b, sig, args):
+        kind, halves = args[0].type, 2 * x.width
+        narrow, wide = ir.VectorType(ir.IntType(16), halves), ir.VectorType(_I32, halves)
+        product = b.mul(*(b.zext(b.bitcast(a, narrow), wide) for a in args))
+        return b.bitcast(b.trunc(b.lshr(product, ir.Constant(wide, [16] * halves)), narrow), kind)
+
+    return x(x, y), code
+
+
+@operation
 def exponential(typing, x):
     """exp(x), by the mathematical library of the platform."""
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromorph.backends.fast import FastBackend, backend
+from neuromorph.backends.fast.arithmetic import decayed
 from neuromorph.backends.fast.simulator import Simulator
 from neuromorph.backends.fast.summary import Summary
 from neuromorph.backends.fast.tables import lane_type
@@ -17,6 +18,8 @@ from neuromorph.errors import GraphError
 from neuromorph.graph import LIF, Graph, Input, Projection
 from neuromorph.recording import Recording
 from neuromorph.simd import share as sharing
+from neuromorph.simd.buffers import zeros
+from neuromorph.simd.lanes import compiled, load_half, store_half
 from neuromorph.spikes import Spikes
 from tests.strategies import graphs, inputs, random_graph, random_inputs
 
@@ -94,6 +97,25 @@ def test_sums_in_the_reference_s_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph = rough(rng, random_graph(rng, max_neurons=25, delays=(1, 4)))
     check(graph, random_inputs(rng, graph, 4, 60))
+
+
+@compiled
+def decay_all(x, factor, out):
+    for i in range(len(x) // 16):
+        store_half(out, i, decayed(load_half(x, i), load_half(factor, i)))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_decays_round_toward_zero(dtype: type) -> None:
+    """Over all factors and the range of states, its ends and the numbers next to them too."""
+    rng = np.random.default_rng(0)
+    ends = np.add.outer([-(2**26), -(2**24), -(2**23), 0, 2**23, 2**24, 2**26], np.arange(-2, 3)).reshape(-1)
+    x, factor, out = (zeros((2**18,), dtype) for _ in range(3))
+    x[:] = np.where(rng.random(len(x)) < 0.5, rng.choice(ends, len(x)), rng.integers(-(2**24), 2**24, len(x)))
+    factor[:] = rng.permutation(np.arange(len(x)) % 4097)
+    decay_all(x, factor, out)
+    exact = x.astype(np.int64) * factor
+    assert np.array_equal(out, np.sign(exact) * (np.abs(exact) // 4096))
 
 
 def test_integers_in_32_bits_only_where_they_fit() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from numba import types
 from numba.extending import overload
 
-from neuromorph.simd.lanes import INLINED, greater, larger, smaller, splat, where, zeros
+from neuromorph.simd.lanes import INLINED, greater, larger, low_product, smaller, splat, where, zeros
 
 TURN, HALF, STATE_MAX = 2**24, 2**23, 2**23 - 1
 POINT, FRACTION, LOW = 12, 2**12 - 1, 2**13 - 1
@@ -28,8 +28,6 @@ def decayed(x: Any, factor: Any) -> Any:
 @overload(decayed, jit_options=INLINED)
 def _decayed(x, factor):
     all_but_sign = x.dtype.bitwidth - 1
-    # in 32 bits both factors of a product have 13 bits; a mask that says so spares the compiler slow multiplications
-    low = LOW if x.dtype == types.int32 else -1
 
     def floats(x, factor):
         return factor * x
@@ -37,11 +35,16 @@ def _decayed(x, factor):
     def integers(x, factor):
         sign = x >> all_but_sign
         size = (x ^ sign) - sign
-        f = factor & low
-        moved = ((size >> POINT) & low) * f + (((size & FRACTION) * f) >> POINT)
+        moved = (size >> POINT) * factor + (((size & FRACTION) * factor) >> POINT)
         return (moved ^ sign) - sign
 
-    return unwrap(integers if whole(x) else floats)
+    def narrow(x, factor):  # in products of 16 bits, which are faster: |x| has 27 bits at most, the factor 13
+        sign = x >> all_but_sign
+        size, f = ((x ^ sign) - sign) << 4, factor & LOW
+        moved = (size >> 16) * f + low_product(size, f)
+        return (moved ^ sign) - sign
+
+    return unwrap(floats if not whole(x) else narrow if x.dtype == types.int32 else integers)
 
 
 def amplified(x: Any, gain: Any) -> Any:
