@@ -138,14 +138,16 @@ def compare(case: Case, rounds: int) -> dict[str, Any]:
     }
 
 
-def whole_set(samples: int, steps: int) -> dict[str, float]:
-    """CPU seconds and peak memory [MB] beyond the input (all arrays, by tracemalloc) of `fast_counts` on a whole data set, alone."""
-    code = f"import benchmarks.simulation_speed as b; b.measure({samples}, {steps})"
+def whole_set(samples: int, steps: int, rounds: int) -> dict[str, Any]:
+    """CPU seconds (median and range) and peak memory [MB] beyond the input (all arrays, by tracemalloc) of `fast_counts` on a whole data
+    set, alone.
+    """
+    code = f"import benchmarks.simulation_speed as b; b.measure({samples}, {steps}, {rounds})"
     return json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
-def measure(samples: int, steps: int) -> None:
-    """Print the time and memory of a run on `samples`."""
+def measure(samples: int, steps: int, rounds: int) -> None:
+    """Print the time and memory of runs on `samples`."""
     one_processor()
     graph, x = network(220, "integer"), spikes(samples, steps)
     simulate("fast_counts", graph, x.select(range(min(64, samples))))
@@ -153,10 +155,13 @@ def measure(samples: int, steps: int) -> None:
     simulate("fast_counts", graph, x)
     peak = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
-    start = cpu()
-    simulate("fast_counts", graph, x)
-    seconds = cpu() - start
-    print(json.dumps({"samples": samples, "steps": steps, "cpu_s": seconds, "memory_mb": peak}))
+    seconds = []
+    for _ in range(rounds):
+        start = cpu()
+        simulate("fast_counts", graph, x)
+        seconds.append(cpu() - start)
+    times = {"median": float(np.median(seconds)), "low": min(seconds), "high": max(seconds)}
+    print(json.dumps({"samples": samples, "steps": steps, "cpu_s": times, "memory_mb": peak}))
 
 
 def one_processor() -> None:
@@ -178,7 +183,7 @@ def main(args: Args) -> dict[str, Any]:
             f"{name:16} {row['sample_steps_per_s']['fast']:.3g} sample-steps/s  {row['synops_per_s']['fast']:.3g} synops/s   {ratios}",
             flush=True,
         )
-    found["whole_set"] = whole_set(*((20, 30) if args.smoke else (10_000, STEPS)))
+    found["whole_set"] = whole_set(*((20, 30) if args.smoke else (10_000, STEPS)), args.rounds)
     print(found["whole_set"], flush=True)
     save(found, args.out)
     plot(found, args.out.with_suffix(".png"))

@@ -81,6 +81,7 @@ def speed_table() -> str:
         speeds = [f"{row['sample_steps_per_s'][kind] / 1e6:.2f}" for kind in ("fast_counts", "fast")]
         lines.append(f"| {name}, {row['synapses']:,} synapses | {speeds[0]} | {speeds[1]} | {', '.join(others)} |")
     whole, machine, rounds = found["whole_set"], found["machine"], found["args"]["rounds"]
+    seconds = "{median:.1f} s ({low:.1f}-{high:.1f})".format(**whole["cpu_s"])
     return "\n".join(
         [
             f"One thread of {machine['processor']}; million sample-steps a second, and CPU time of the others as a multiple of that of",
@@ -89,7 +90,7 @@ def speed_table() -> str:
             "",
             *lines,
             "",
-            f"{whole['samples']:,} samples of {whole['steps']} steps (N=220, integers, all counted): {whole['cpu_s']:.1f} s of CPU time,",
+            f"{whole['samples']:,} samples of {whole['steps']} steps (N=220, integers, all counted): {seconds} of CPU time,",
             f"{whole['memory_mb']:.0f} MB of memory beyond the input.",
         ]
     )
