@@ -12,7 +12,9 @@ from typing import Any, cast
 from neuromorph.errors import ProfileError
 from neuromorph.hardware_schema import QUANTITIES, Toml, faults, source_keys
 
-ALIASES = {"loihi2": "loihi2_estimate"}
+ALIASES = {"loihi2": "loihi2_estimate", "akida": "akida_akd1000", "innatera": "innatera_t1", "xylo": "xylo_audio2"}
+FOLDERS = "NEUROMORPH_PROFILES"  # environment variable: folders of your own profiles, separated as in PATH
+SHIPPED = "shipped"
 
 type Limit = int | bool | tuple[int, ...]
 
@@ -94,10 +96,35 @@ class HardwareProfile:
             raise ProfileError(f"Profile {self.id!r}: [limits] has no range {name!r}; it is needed here, use a profile that has it.")
         return value[0], value[1]
 
+    def widest(self, name: str) -> int:
+        """The largest number of a limit given as a list.
+
+        Raises:
+            ProfileError: the profile does not say.
+        """
+        value = self.limits.get(name)
+        if not isinstance(value, tuple):
+            raise ProfileError(f"Profile {self.id!r}: [limits] has no list {name!r}; it is needed here, use a profile that has it.")
+        return max(value)
+
 
 def list_profiles() -> list[str]:
-    """Ids of the shipped profiles, sorted."""
-    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+    """Ids of all profiles, sorted: those that ship with neuromorph and those in the folders that NEUROMORPH_PROFILES names.
+
+    Raises:
+        ProfileError: a folder does not exist, or an id is there twice.
+    """
+    return sorted(_files())
+
+
+def origins() -> dict[str, str]:
+    """Where each profile comes from, by id: "shipped", or the path of your file.
+
+    Raises:
+        ProfileError: a folder does not exist, or an id is there twice.
+    """
+    shipped = set(_profiles_in(_folder()))
+    return {name: SHIPPED if name in shipped else str(file) for name, file in sorted(_files().items())}
 
 
 def resolve(name: str) -> str:
@@ -106,10 +133,11 @@ def resolve(name: str) -> str:
 
 
 def load_profile(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
-    """A shipped profile by id or short name, or a profile of your own by the path of its .toml file.
+    """A profile by id or short name (shipped, or in a folder that NEUROMORPH_PROFILES names), or by the path of its .toml file.
 
     Raises:
-        ProfileError: no such profile, or it breaks the schema (the first fault is named; `lint` lists all).
+        ProfileError: no such profile, an id is there twice, or it breaks the schema (the first fault is named; `lint`
+            lists all).
     """
     file = _find(name_or_path)
     raw, problems = _examine(file)
@@ -120,8 +148,22 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
 
 
 def lint(path: str | os.PathLike[str]) -> list[str]:
-    """Every fault of a profile file (or shipped profile by name), each naming table and key; empty if it is valid."""
+    """Every fault of a profile file (or of a profile by name), each naming table and key; empty if it is valid.
+
+    Raises:
+        ProfileError: no such profile, or an id is there twice.
+    """
     return _examine(_find(path))[1]
+
+
+def inheritable(name: str) -> bool:
+    """Whether another profile's limits may say `inherit = name`: an id (no short name) that has no faults and does not
+    inherit itself.
+
+    Raises:
+        ProfileError: an id is there twice.
+    """
+    return _own_limits(name) is not None
 
 
 def _folder() -> Traversable:
@@ -130,46 +172,87 @@ def _folder() -> Traversable:
     return inside if inside.is_dir() else Path(__file__).parent.parent / "hardware_profiles"
 
 
+def _folders() -> list[Path]:
+    """The user's folders, each once."""
+    named = [Path(name).expanduser().resolve() for name in os.environ.get(FOLDERS, "").split(os.pathsep) if name]
+    for folder in named:
+        if not folder.is_dir():
+            raise ProfileError(f"{FOLDERS}: {folder} is not a folder; create it, or take it out of the variable.")
+    return list(dict.fromkeys(named))
+
+
+def _profiles_in(folder: Traversable) -> dict[str, Traversable]:
+    files = (file for file in folder.iterdir() if file.name.endswith(".toml") and not file.name.startswith("."))
+    return {file.name.removesuffix(".toml"): file for file in files}
+
+
+def _files() -> dict[str, Traversable]:
+    """Every profile's file by id."""
+    found = _profiles_in(_folder())
+    for folder in _folders():
+        for name, file in _profiles_in(folder).items():
+            if name in ALIASES:
+                raise ProfileError(f"Profile {file}: {name!r} is short for {ALIASES[name]!r}; give the file and its id another name.")
+            if name in found:
+                raise ProfileError(
+                    f"Profile {name!r} is there twice, {found[name]} and {file}; rename one file and its id, or take its folder "
+                    f"out of {FOLDERS}."
+                )
+            found[name] = file
+    return found
+
+
 def _find(name_or_path: str | os.PathLike[str]) -> Traversable:
     name = os.fspath(name_or_path)
-    if name.endswith(".toml"):
-        file: Traversable = Path(name)
-    else:
-        if resolve(name) not in list_profiles():
-            short = ", ".join(f"{alias} (= {full})" for alias, full in ALIASES.items())
-            raise ProfileError(
-                f"Profile {name!r} is unknown; there are {', '.join(list_profiles())}, {short}, or give a path ending in .toml."
-            )
-        file = _folder() / f"{resolve(name)}.toml"
-    if not file.is_file():
-        raise ProfileError(f"Profile {name}: no such file; shipped profiles are {', '.join(list_profiles())}.")
+    if not name.endswith(".toml"):
+        files = _files()
+        if resolve(name) not in files:
+            raise ProfileError(f"Profile {name!r} is unknown; {_known()}, or give a path ending in .toml.")
+        return files[resolve(name)]
+    if not (file := Path(name)).is_file():
+        raise ProfileError(f"Profile {name}: no such file; correct the path, or give a name: {_known()}.")
     return file
+
+
+def _known() -> str:
+    short = ", ".join(f"{alias} (= {full})" for alias, full in ALIASES.items())
+    return f"there are {', '.join(list_profiles())}, {short}"
 
 
 def _examine(file: Traversable) -> tuple[dict[str, Any], list[str]]:
     """The parsed file with inherited limits filled in, and its faults."""
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        raw = _parse(file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return {}, [f"not readable TOML: {error}."]
+        return {}, [f"not readable TOML: {error}; correct it there."]
     problems = list(faults(raw))
-    if raw.get("id") != file.name.removesuffix(".toml"):
-        problems.append(f"id is {raw.get('id')!r}; it must be the name of the file, {file.name.removesuffix('.toml')!r}.")
+    name = file.name.removesuffix(".toml")
+    if raw.get("id") != name:
+        problems.append(f"id is {raw.get('id')!r}; it must be the name of the file, {name!r}: rename one of them.")
     limits = raw.get("limits")
     if isinstance(limits, dict) and isinstance(parent := cast(Toml, limits).get("inherit"), str):
-        inherited = _parent_limits(parent, file)
+        inherited = None if parent == name else _own_limits(parent)
         if inherited is None:
-            problems.append(f"[limits] inherit is {parent!r}; name a shipped profile whose [limits] do not inherit themselves.")
+            allowed = ", ".join(other for other in list_profiles() if other != name and inheritable(other))
+            problems.append(f"[limits] inherit is {parent!r}; name a profile that has no faults and does not inherit itself: {allowed}.")
         else:
             raw["limits"] = {**inherited, **{k: v for k, v in cast(Toml, limits).items() if k != "inherit"}}
     return raw, problems
 
 
-def _parent_limits(name: str, child: Traversable) -> dict[str, Any] | None:
-    if name not in list_profiles() or f"{name}.toml" == child.name:
+def _own_limits(name: str) -> Toml | None:
+    """The limits of a listed profile; None if there is none of that name, it has faults, or it inherits them itself."""
+    file = _files().get(name)
+    try:
+        raw = _parse(file) if file else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return None
-    limits = tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8")).get("limits", {})
-    return None if "inherit" in limits else limits
+    limits: Toml = raw.get("limits", {})
+    return None if not file or any(faults(raw)) or "inherit" in limits else limits
+
+
+def _parse(file: Traversable) -> dict[str, Any]:
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def _build(raw: Toml, alias_of: str) -> HardwareProfile:
