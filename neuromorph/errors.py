@@ -21,6 +21,10 @@ class QuantizationError(NeuromorphError, ValueError):
     """A graph cannot be expressed in the numbers of a chip."""
 
 
+class MappingError(NeuromorphError, ValueError):
+    """A graph does not fit the cores of a chip."""
+
+
 class BackendError(NeuromorphError, RuntimeError):
     """A simulator is missing, cannot run this graph, or failed while running it."""
 

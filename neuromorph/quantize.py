@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from neuromorph.dataset import ANALOG
 from neuromorph.errors import QuantizationError
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons, Population
@@ -19,6 +18,7 @@ from neuromorph.graph.projections import Projection
 from neuromorph.graph.validate import WEIGHT_RANGES
 from neuromorph.grid import Grid
 from neuromorph.hardware import HardwareProfile
+from neuromorph.rules import form_rules
 
 STATE_MAX = 2**23 - 1
 THRESHOLD_MANTISSA = 2**13  # mantissas stay below it: 16 thresholds fit into v
@@ -27,12 +27,13 @@ CANDIDATES = 32  # scales tried between one power of two and the next
 
 @dataclass(frozen=True)
 class ProjectionReport:
-    """`scale`: integer input units per unit of float weight times gain. `lost`: synapses that rounded to zero and are
+    """`scale`: stored weight for one unit of float weight times gain. `lost`: synapses that rounded to zero and are
     gone; `clipped`: weights beyond the range; `relative_error`: |quantised - float| over |float|, Euclidean norms.
     """
 
     name: str
     sign_mode: str
+    scale: float
     weight_exp: int
     synapses: int
     lost: int
@@ -42,20 +43,26 @@ class ProjectionReport:
 
 @dataclass(frozen=True)
 class PopulationReport:
-    """`scale`: integer v per float v. Others: largest relative errors; decays in terms of the time constant."""
+    """`scale`: integer v per float v. `settings`, `thresholds`: how many different ones a core that holds all its neurons
+    must hold. `errors`: largest relative ones; decays in terms of the time constant.
+    """
 
     name: str
     scale: float
+    settings: int
+    thresholds: int
     errors: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """What quantising changed, by population and projection."""
+    """What quantising changed, by population and projection. `settings_allowed`, `thresholds_allowed`: see `allowed`."""
 
     profile: str
     populations: tuple[PopulationReport, ...] = ()
     projections: tuple[ProjectionReport, ...] = ()
+    settings_allowed: int | None = None
+    thresholds_allowed: int | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -95,7 +102,7 @@ def quantize(graph: Graph, profile: HardwareProfile, grid: Grid | None = None) -
         scale = grid.scales[p.name] if p.name in grid.scales else choose_scale(graph, p, profile)
         quantised = quantize_population(p, scale, profile)
         populations.append(quantised)
-        population_reports.append(PopulationReport(p.name, scale, _population_errors(p, quantised, scale)))
+        population_reports.append(_report(p, quantised, scale, profile))
         scales[f"scale.{p.name}"] = repr(scale)
         for q in graph.incoming(p.name):
             projections[q.name], report = quantize_projection(q, p.gain, scale, profile, grid.exponents.get(q.name))
@@ -103,7 +110,7 @@ def quantize(graph: Graph, profile: HardwareProfile, grid: Grid | None = None) -
     metadata = {**graph.metadata, **scales, "profile": profile.id, "quantized_from": graph.digest()}
     ordered = tuple(projections[q.name] for q in graph.projections)
     integer = Graph(graph.dt, tuple(populations), ordered, metadata)
-    return integer, QuantizationReport(profile.id, tuple(population_reports), tuple(projection_reports))
+    return integer, QuantizationReport(profile.id, tuple(population_reports), tuple(projection_reports), *allowed(profile))
 
 
 def refuse(graph: Graph, profile: HardwareProfile) -> None:
@@ -114,38 +121,7 @@ def refuse(graph: Graph, profile: HardwareProfile) -> None:
 
 def unsupported(graph: Graph, profile: HardwareProfile) -> list[str]:
     """Why the chip cannot run this graph, one sentence each with its remedy; empty when it can."""
-    if not profile.resets:
-        return [f"Profile {profile.id!r} names no neuron forms: it is an energy reference, not a chip to compile to. Use loihi1 or loihi2."]
-    problems: list[str] = []
-    if graph.metadata.items() >= ANALOG.items():
-        problems.append(f"Graph: it was trained on analog input, and {profile.id} takes spikes. Train with an encoding into spikes.")
-    for p in graph.populations:
-        if isinstance(p, ALIF) and p.adaptation not in profile.adaptations:
-            allowed = " or ".join(profile.adaptations) or "none"
-            problems.append(
-                f"Population {p.name!r}: {profile.id} has no adaptation by {p.adaptation} (it has: {allowed}). "
-                f"Train with adaptation={allowed!r}, reset={' or '.join(profile.resets)!r}, or choose a chip that has it (loihi2)."
-            )
-        if isinstance(p, LIF) and p.reset not in profile.resets:
-            allowed = " or ".join(profile.resets)
-            problems.append(
-                f"Population {p.name!r}: {profile.id} cannot reset by {p.reset!r} (it has: {allowed}). "
-                f"Train with reset={allowed!r}, or choose a chip that has it (loihi2)."
-            )
-        if isinstance(p, LIF) and p.v_reset.any():
-            problems.append(
-                f"Population {p.name!r}: v_reset is {p.v_reset[p.v_reset != 0][0]}; chips reset to 0. Shift v so that it resets to 0."
-            )
-        if isinstance(p, LIF) and graph.precision == "float" and (p.v_th <= 0).any():
-            problems.append(f"Population {p.name!r}: v_th is {p.v_th.min()}; thresholds of a chip are positive.")
-        if isinstance(p, LIF) and int(p.n_ref.max()) > profile.limit("refractory_max"):
-            problems.append(
-                f"Population {p.name!r}: n_ref {p.n_ref.max()} exceeds {profile.limit('refractory_max')} steps of {profile.id}."
-            )
-    for q in graph.projections:
-        if q.max_delay > profile.limit("delay_max"):
-            problems.append(f"Projection {q.name!r}: delay {q.max_delay} exceeds {profile.limit('delay_max')} steps of {profile.id}.")
-    return problems
+    return [str(rule) for rule in form_rules(graph, profile) if rule.status == "broken"]
 
 
 def choose_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
@@ -268,6 +244,7 @@ def quantize_projection(
     report = ProjectionReport(
         name=q.name,
         sign_mode=q.sign_mode,
+        scale=scale / 64 / 2.0**exponent,
         weight_exp=exponent,
         synapses=int(np.count_nonzero(keep)),
         lost=int(np.count_nonzero(~keep)),
@@ -277,6 +254,36 @@ def quantize_projection(
     indptr = np.concatenate([[0], np.cumsum(np.bincount(q.rows[keep], minlength=q.n_source))]).astype(np.int64)
     signs = None if q.signs is None else q.signs[keep]
     return Projection(q.name, q.source, q.target, indptr, q.indices[keep], integer[keep], q.delays[keep], exponent, signs), report
+
+
+def allowed(profile: HardwareProfile) -> tuple[int | None, int | None]:
+    """How many settings of compartments, and how many thresholds, a core can hold; None where the profile does not say.
+
+    One less than the limits of the profile: nengo-loihi, whose limits these are, asserts at most as many in one place
+    (`validate.py`, marked to be checked) and strictly fewer in another (`builder.py`); fewer is right by both.
+    """
+    limits = (profile.limits.get(f"{kind}_profiles_per_core") for kind in ("compartment", "vth"))
+    settings, thresholds = (limit - 1 if isinstance(limit, int) else None for limit in limits)
+    return settings, thresholds
+
+
+def setting_groups(p: Neurons, profile: HardwareProfile) -> tuple[tuple[str, ...], ...]:
+    """Names of constants, by compartment: each different tuple of one compartment's constants is a setting of its own."""
+    main = ("decay_u", "decay_v", "n_ref") if isinstance(p, LIF) else ("decay_u", "decay_v")
+    if not isinstance(p, ALIF):
+        return (main,)
+    return (main, ("decay_a",)) if profile.compartments.get("ALIF", 1) > 1 else ((*main, "decay_a"),)
+
+
+def count_settings(p: Neurons, profile: HardwareProfile) -> tuple[int, int]:
+    """Different settings of compartments, and different thresholds (a readout's, out of reach, is one)."""
+    tuples = (np.stack([getattr(p, name) for name in names], 1) for names in setting_groups(p, profile))
+    return sum(len(np.unique(t, axis=0)) for t in tuples), len(np.unique(p.v_th)) if isinstance(p, LIF) else 1
+
+
+def _report(p: Neurons, q: Neurons, scale: float, profile: HardwareProfile) -> PopulationReport:
+    settings, thresholds = count_settings(q, profile)
+    return PopulationReport(p.name, scale, settings, thresholds, _population_errors(p, q, scale))
 
 
 def _population_errors(p: Neurons, q: Neurons, scale: float) -> dict[str, float]:

@@ -23,6 +23,7 @@ def test_projection_by_hand() -> None:
     assert q.weight_exp == 2
     assert q.to_dense(2).tolist() == [[24, -62], [176, 0]]
     assert (report.synapses, report.lost, report.clipped) == (3, 1, 0)
+    assert report.scale == 6400 / 64 / 4
     error = np.linalg.norm(np.array([96 - 100, -248 + 250, 704 - 700, 0 - 3])) / np.linalg.norm([100, 250, 700, 3])
     assert report.relative_error == pytest.approx(error)
 
@@ -84,6 +85,8 @@ def test_every_float_graph_becomes_a_valid_integer_graph(graph: Graph) -> None:
         scale = float(integer.metadata[f"scale.{before.target}"]) / 64
         wanted = before.to_dense(n) * graph.population(before.target).gain * scale
         got = after.to_dense(n) * 2.0**after.weight_exp
+        driven = before.to_dense(n) * graph.population(before.target).gain
+        assert after.to_dense(n) == pytest.approx(driven * found.scale, abs=1 + 1e-9)
         assert found.lost == np.count_nonzero(before.weights) - np.count_nonzero(after.weights) + np.count_nonzero(before.weights == 0)
         assert found.relative_error == pytest.approx(np.linalg.norm(got - wanted) / (np.linalg.norm(wanted) or 1), abs=1e-12)
         assert np.abs(got - wanted).max() <= 2.0**after.weight_exp * (1 if after.sign_mode == "mixed" else 0.5) * (1 + 1e-9)
@@ -161,3 +164,17 @@ def test_delays_beyond_the_chip_are_refused() -> None:
 def test_a_profile_that_is_no_chip_is_refused() -> None:
     with pytest.raises(QuantizationError, match="names no neuron forms"):
         quantize(_hidden(), load_profile("cmos45_fp32"))
+
+
+def test_report_tells_how_many_settings_there_are_and_a_core_allows() -> None:
+    """Three time constants, two refractory periods and four thresholds; nothing is clustered. One less than the profile's 32 and 8."""
+    p = LIF.of("p", 4, decay_v=[0.8, 0.9, 0.9, 0.95], n_ref=[1, 1, 2, 1], v_th=[1.0, 1.1, 1.2, 1.3], reset="to_value")
+    y = LI.of("y", 2, decay_v=[0.9, 0.8])
+    projections = Projection.from_dense("in", "p", np.ones((2, 4))), Projection.from_dense("p", "y", np.ones((4, 2)))
+    graph = Graph(1e-3, (Input("in", 2), p, y), projections)
+    integer, report = quantize(graph, LOIHI1)
+    assert [(q.settings, q.thresholds) for q in report.populations] == [(4, 4), (2, 1)]
+    assert (report.settings_allowed, report.thresholds_allowed) == (31, 7)
+    assert len(np.unique(integer.neurons[0].decay_v)) == 3
+    assert quantize(graph, LOIHI2)[1].settings_allowed is None
+    assert report.to_dict()["populations"][0]["settings"] == 4

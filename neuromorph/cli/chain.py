@@ -9,9 +9,15 @@ from neuromorph.cli.inputs import Inputs, Model, Samples, load_model_and_spikes
 from neuromorph.cli.output import Json, cell, console, emit, joules, progress_bar, table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from neuromorph.calibrate import Calibration
+    from neuromorph.cluster import ClusterReport
     from neuromorph.graph import Graph
     from neuromorph.hardware import HardwareProfile
+    from neuromorph.quantize import QuantizationReport
+
+SIGNS = {"mixed": "+-", "excitatory": "+", "inhibitory": "-"}
 
 
 def inspect(model: Model, as_json: Json = False) -> None:
@@ -62,14 +68,21 @@ def quantize(
     profile: Annotated[str, typer.Option(help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")] = "loihi2",
     calibrate: Annotated[Path | None, typer.Option(help="Spike file: choose scales and exponents by simulation on its samples.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibrate on the first N samples.")] = 64,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Bring constants to as few settings as a core can hold.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the clustering; the same seed gives the same graph.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Turn a float graph into the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
 
     With --calibrate, into those that fire most like the floats on sample spikes: it takes a while (some 50 simulations).
+    With --cluster, decays, refractory periods and thresholds that differ from neuron to neuron share settings, as few as
+    a core of the chip can hold; without it none is changed, and the table shows how many there are.
 
     Example: neuromorph quantize runs/demo/model.h5 --profile loihi2 --calibrate runs/demo/test.h5
     """
+    import numpy as np
+
+    from neuromorph.cluster import cluster as cluster_constants
     from neuromorph.graph import load, save
     from neuromorph.hardware import load_profile
     from neuromorph.quantize import quantize as to_integers
@@ -78,16 +91,55 @@ def quantize(
     floats = load(model)
     found = _calibrate(floats, chip, calibrate, samples, as_json) if calibrate else None
     graph, report = to_integers(floats, chip, found.grid if found else None)
+    graph, clustered = cluster_constants(graph, chip, np.random.default_rng(seed)) if cluster else (graph, None)
     target = out or model.with_suffix(f".{chip.id}.h5")
     save(target, graph)
-    rows = [(p.name, p.sign_mode, p.weight_exp, p.synapses, p.lost, p.clipped, 100 * p.relative_error) for p in report.projections]
-    constants = [(p.name, p.scale, ", ".join(f"{k} {100 * v:.2g} %" for k, v in p.errors.items())) for p in report.populations]
+    data = {"file": str(target), **report.to_dict(), "calibration": found.to_dict() if found else None}
     emit(
         as_json,
-        {"file": str(target), **report.to_dict(), "calibration": found.to_dict() if found else None},
-        table(f"{target}: integers for {chip.id}", ["projection", "signs", "exp", "synapses", "lost", "clipped", "error %"], rows),
-        table("Constants", ["population", "scale", "largest relative error"], constants, _improvement(found)),
+        {**data, "clusters": clustered.to_dict() if clustered else None},
+        *_quantization_tables(f"{target}: integers for {chip.id}", report, _improvement(found)),
+        *([_cluster_table(clustered)] if clustered else []),
     )
+
+
+def _quantization_tables(title: str, report: "QuantizationReport", caption: str | None) -> "list[Table | str]":
+    rows = [
+        (p.name, SIGNS[p.sign_mode], f"{p.scale:.3g}", p.weight_exp, p.synapses, p.lost, p.clipped, 100 * p.relative_error)
+        for p in report.projections
+    ]
+    constants = [
+        (
+            p.name,
+            p.scale,
+            _of(p.settings, report.settings_allowed),
+            _of(p.thresholds, report.thresholds_allowed),
+            ", ".join(f"{k} {100 * v:.2g} %" for k, v in p.errors.items()),
+        )
+        for p in report.populations
+    ]
+    return [
+        table(title, ["projection", "signs", "scale", "exp", "synapses", "lost", "clipped", "error %"], rows),
+        table("Constants", ["population", "scale", "settings", "thresholds", "largest relative error"], constants, caption),
+        *report.notes,
+    ]
+
+
+def _cluster_table(clustered: "ClusterReport") -> "Table":
+    rows = [
+        (
+            p.name,
+            f"{p.settings[0]} -> {_of(p.settings[1], clustered.settings_allowed)}",
+            f"{p.thresholds[0]} -> {_of(p.thresholds[1], clustered.thresholds_allowed)}",
+            ", ".join(f"{k} {100 * c.mean:.2g} % (largest {100 * c.largest:.2g} %)" for k, c in p.changes.items()) or None,
+        )
+        for p in clustered.populations
+    ]
+    return table("Clustered constants", ["population", "settings", "thresholds", "mean relative error"], rows)
+
+
+def _of(number: int, allowed: int | None) -> str:
+    return f"{number} of {allowed}" if allowed is not None else str(number)
 
 
 def _calibrate(graph: "Graph", chip: "HardwareProfile", inputs: Path, samples: int, quiet: bool) -> "Calibration":
