@@ -17,7 +17,23 @@ from neuromorph.recording import load_recording
 from neuromorph.spikes import save_spikes
 from tests.strategies import random_graph, random_inputs
 
-COMMANDS = ["demo", "train", "export", "inspect", "quantize", "run", "validate", "energy", "report", "profiles", "data", "lava", "doctor"]
+COMMANDS = [
+    "demo",
+    "train",
+    "export",
+    "inspect",
+    "check",
+    "quantize",
+    "map",
+    "run",
+    "validate",
+    "energy",
+    "report",
+    "profiles",
+    "data",
+    "lava",
+    "doctor",
+]
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import sys
 import typer
 from rich.markup import escape
 
-from neuromorph.cli import chain, data, demonstration, hardware, health, lava, simulate, training, validation
+from neuromorph.cli import chain, data, demonstration, hardware, health, lava, mapping, netx, simulate, training, validation
 from neuromorph.cli.output import messages
 from neuromorph.errors import NeuromorphError
 
 HELP = """Take a spiking network from training to neuromorphic hardware.
 
-train -> export -> quantize -> run / validate -> energy -> report; `neuromorph demo` walks the whole chain on real digits.
+train -> export -> check -> quantize -> map -> run / validate -> energy -> report; `neuromorph demo` walks the whole chain on real digits.
 """
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -20,6 +20,9 @@ app.command()(training.train)
 app.command()(training.export)
 app.command()(chain.inspect)
 app.command()(chain.quantize)
+app.command()(mapping.check)
+app.command("map")(mapping.map_)
+app.command()(netx.netx)
 app.command()(simulate.run)
 app.command()(validation.validate)
 app.command()(chain.energy)
@@ -31,7 +34,7 @@ app.command()(health.doctor)
 
 
 def main() -> None:
-    """Run the program. Exit code 0: done; 1: a check failed (validate, profiles lint, doctor); 2: bad input."""
+    """Run the program. Exit code 0: done; 1: a check failed (check, validate, profiles lint, doctor); 2: bad input."""
     try:
         app()
     except (NeuromorphError, FileNotFoundError, PermissionError, IsADirectoryError) as error:

@@ -1,0 +1,120 @@
+"""Commands about chips: does a graph fit, and where does it go."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from neuromorph.cli.inputs import Model, Samples
+from neuromorph.cli.output import Json, emit, messages, progress_bar, table
+
+if TYPE_CHECKING:
+    from neuromorph.graph import Graph
+    from neuromorph.hardware import HardwareProfile
+
+Chip = Annotated[str, typer.Option("--profile", help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")]
+SHOWN = 16  # cores in the table of a map
+MARKS = {"kept": "", "split": "[yellow]split", "broken": "[bold red]broken"}
+
+
+def check(
+    model: Model,
+    profile: Chip = "loihi2",
+    chips: Annotated[int, typer.Option(min=1, help="How many chips there are.")] = 1,
+    everything: Annotated[bool, typer.Option("--all", help="Show every population and projection, not the fullest alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Does a graph fit a chip? Every rule with what is used, what is allowed and what to do; exit code 1 if one is broken.
+
+    Example: neuromorph check runs/demo/model.h5 --profile loihi1
+    """
+    from neuromorph.graph import load
+    from neuromorph.hardware import load_profile
+    from neuromorph.mapping import check as check_rules
+
+    chip = load_profile(profile)
+    report = check_rules(integers_for(load(model), chip), chip, chips=chips)
+    shown = report.rules if everything else report.worst()
+    rows = [(r.rule, r.subject, r.used, r.allowed, r.percent, MARKS[r.status]) for r in shown]
+    told = [f"{MARKS[r.status]}:[/] {escape(str(r))}" for r in report.rules if r.status != "kept"]
+    cores = f", {report.partition.n_cores} core(s)" if report.partition else ""
+    verdict = f"{model} {'fits' if report.fits else 'does not fit'} {chip.id}{cores}"
+    emit(as_json, report.to_dict(), table(verdict, ["rule", "of", "used", "allowed", "%", ""], rows), *told)
+    if not report.fits:
+        raise typer.Exit(1)
+
+
+def map_(
+    model: Model,
+    inputs: Annotated[Path | None, typer.Argument(help="Spike file (.h5): count messages on its samples [one spike a neuron].")] = None,
+    profile: Chip = "loihi2",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Map to write [MODEL.<profile>.map.json].")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of the cores to write (.png, .svg, .pdf).")] = None,
+    seed: Annotated[int, typer.Option(help="Of the optimiser; the same seed gives the same map.")] = 0,
+    samples: Samples = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show all cores, not the fullest alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Divide a graph among the cores of a chip, and place these so that messages pass few routers.
+
+    Example: neuromorph map runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --plot cores.png
+    """
+    from neuromorph.graph import load
+    from neuromorph.hardware import load_profile
+    from neuromorph.mapping import map_to_chip, save_map
+    from neuromorph.quantize import unsupported
+
+    chip = load_profile(profile)
+    graph = integers_for(load(model), chip)
+    for complaint in unsupported(graph, chip):
+        messages.print(f"[yellow]the chip cannot run it:[/] {escape(complaint)}", highlight=False)
+    spikes = spikes_of_neurons(graph, inputs, samples, as_json) if inputs else None
+    found, traffic = map_to_chip(graph, chip, spikes, seed=seed)
+    target = out or model.with_suffix(f".{chip.id}.map.json")
+    save_map(target, found)
+    if plot:
+        from neuromorph.report.cores import plot_cores
+
+        plot_cores(found, traffic, chip, plot)
+    data, full = found.to_dict(), found.fullness(chip)
+    cores = sorted(data["cores"], key=lambda c: -full[c["core"]])[: None if everything else SHOWN]
+    rows = [
+        (
+            c["core"],
+            c["chip"],
+            f"{c['column']}, {c['row']}",
+            ", ".join(f"{name} {a}-{b - 1}" for name, a, b in c["slices"]),
+            100 * full[c["core"]],
+        )
+        for c in cores
+    ]
+    left_out = f"; {len(full) - len(rows)} more cores: --all" if len(rows) < len(full) else ""
+    saved = 1 - found.placement.cost / found.placement.greedy_cost if found.placement.greedy_cost else 0.0
+    caption = (
+        f"messages x hops: {found.placement.cost:,.0f}, {100 * saved:.3g} % less than cores in order; {found.mesh.chips} chip(s){left_out}"
+    )
+    columns = ["core", "chip", "tile", "neurons", "fullest resource %"]
+    emit(as_json, {"file": str(target), **data}, table(f"{target}: {found.partition.n_cores} cores", columns, rows, caption))
+
+
+def integers_for(graph: "Graph", chip: "HardwareProfile") -> "Graph":
+    """The graph in the integers of the chip; as it is where it cannot be told to the chip (the check says why)."""
+    from neuromorph.quantize import quantize, unsupported
+
+    if graph.precision == "integer" or unsupported(graph, chip):
+        return graph
+    integer, report = quantize(graph, chip)
+    messages.print(f"quantised for {chip.id}: {report.lost} synapses rounded to zero, {report.clipped} weights clipped", style="dim")
+    return integer
+
+
+def spikes_of_neurons(graph: "Graph", inputs: Path, samples: int | None, quiet: bool) -> dict[str, Any]:
+    """Spikes of every neuron in the mean inference, by population that emits any."""
+    from neuromorph.backends.fast import FastBackend
+    from neuromorph.cli.inputs import load_spikes_and_labels
+
+    spikes, _ = load_spikes_and_labels(inputs, samples)
+    with progress_bar("fast", quiet) as progress:
+        summary = FastBackend().summarise(graph, spikes, progress=progress)
+    return {name: fired.mean(0) for name, fired in summary.fired.items()}

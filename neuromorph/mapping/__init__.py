@@ -1,0 +1,24 @@
+"""From a graph to the cores of a chip: does it fit, where does it go, what travels between."""
+
+from neuromorph.mapping.check import CheckReport, check
+from neuromorph.mapping.chip_map import ChipMap, load_map, map_to_chip, save_map
+from neuromorph.mapping.mesh import Mesh
+from neuromorph.mapping.partition import Partition, partition
+from neuromorph.mapping.placement import Placement, place
+from neuromorph.mapping.traffic import Traffic, traffic
+
+__all__ = [
+    "CheckReport",
+    "ChipMap",
+    "Mesh",
+    "Partition",
+    "Placement",
+    "Traffic",
+    "check",
+    "load_map",
+    "map_to_chip",
+    "partition",
+    "place",
+    "save_map",
+    "traffic",
+]

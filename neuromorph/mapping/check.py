@@ -1,0 +1,95 @@
+"""The design-rule check: does a graph fit a chip? Before anything runs, every rule with what is used, what is allowed, and the remedy."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neuromorph.errors import MappingError
+from neuromorph.graph.graph import Graph
+from neuromorph.hardware import HardwareProfile
+from neuromorph.mapping.cut import demands, limits
+from neuromorph.mapping.partition import WORDS, Partition, partition
+from neuromorph.rules import Rule, form_rules
+
+
+@dataclass(frozen=True, eq=False)
+class CheckReport:
+    """All rules, and the partition on cores where there is one."""
+
+    profile: str
+    rules: tuple[Rule, ...]
+    partition: Partition | None
+
+    @property
+    def fits(self) -> bool:
+        return all(rule.status != "broken" for rule in self.rules)
+
+    def worst(self) -> list[Rule]:
+        """Of every rule what comes closest to its limit, or all that breaks it or has to be split."""
+        by_rule: dict[str, list[Rule]] = {}
+        for rule in self.rules:
+            by_rule.setdefault(rule.rule, []).append(rule)
+        shown = [[r for r in rules if r.status != "kept"] or [max(rules, key=lambda r: r.percent or 0.0)] for rules in by_rule.values()]
+        return [rule for rules in shown for rule in rules]
+
+    def to_dict(self) -> dict[str, Any]:
+        cores = self.partition.n_cores if self.partition else None
+        return {"profile": self.profile, "fits": self.fits, "cores": cores, "rules": [rule.to_dict() for rule in self.rules]}
+
+
+def check(graph: Graph, profile: HardwareProfile, *, chips: int = 1) -> CheckReport:
+    """Hold a graph against everything that the profile limits; `chips`: how many there are."""
+    rules = form_rules(graph, profile)
+    found = None
+    if "compartments_per_core" in profile.limits:
+        rules += population_rules(graph, profile)
+        try:
+            found = partition(graph, profile)
+        except MappingError as error:
+            rules.append(Rule("one neuron", "Graph", "more", "one core", "broken", str(error)))
+        else:
+            rules += core_rules(found, profile, chips)
+    return CheckReport(profile.id, tuple(rules), found)
+
+
+def population_rules(graph: Graph, profile: HardwareProfile) -> list[Rule]:
+    """What each population, were it on one core, needs of every resource of a core."""
+    whole = {p.name: np.array([0, p.n]) for p in graph.neurons}
+    rules: list[Rule] = []
+    for name, demand in demands(graph, whole, profile).items():
+        for resource, allowed in limits(profile).items():
+            used = int(getattr(demand, resource)[0])
+            rules.append(_capacity(WORDS[resource][0], f"Population {name!r}", used, allowed))
+    return rules
+
+
+def core_rules(found: Partition, profile: HardwareProfile, chips: int) -> list[Rule]:
+    """The fullest core by resource, and the number of cores."""
+    rules = []
+    for resource, allowed in limits(profile).items():
+        used = found.used[resource]
+        fullest = int(np.argmax(used))
+        rules.append(Rule(WORDS[resource][0], f"Core {fullest} (the fullest of {found.n_cores})", int(used[fullest]), allowed, "kept"))
+    if "cores_per_chip" in profile.limits:
+        allowed = chips * profile.limit("cores_per_chip")
+        needed = -(-found.n_cores // profile.limit("cores_per_chip"))
+        subject = f"{chips} chip{'s' if chips > 1 else ''}"
+        fault = f"the graph needs {found.n_cores} cores, they have {allowed}."
+        remedy = f"Use {needed} chips (--chips {needed}), raise the sparsity, or use fewer neurons."
+        broken = found.n_cores > allowed
+        rules.append(
+            Rule(
+                "cores", subject, found.n_cores, allowed, "broken" if broken else "kept", fault if broken else "", remedy if broken else ""
+            )
+        )
+    return rules
+
+
+def _capacity(what: str, subject: str, used: int, allowed: int) -> Rule:
+    if used <= allowed:
+        return Rule(what, subject, used, allowed, "kept")
+    fault = f"it needs {used:,} {what}, a core has {allowed:,}."
+    return Rule(
+        what, subject, used, allowed, "split", fault, f"Split it over {-(-used // allowed)} cores or more, as `neuromorph map` does."
+    )

@@ -1,0 +1,118 @@
+"""A graph on a chip: which neurons lie on which core, and where the core lies. Saved as JSON, for people and programs."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuromorph.errors import FormatError
+from neuromorph.files import atomic_write
+from neuromorph.graph.graph import Graph
+from neuromorph.hardware import HardwareProfile
+from neuromorph.mapping.cut import limits
+from neuromorph.mapping.mesh import Mesh
+from neuromorph.mapping.partition import Partition, partition
+from neuromorph.mapping.placement import Placement, place
+from neuromorph.mapping.traffic import Traffic, traffic
+
+FORMAT = "neuromorph.chip_map/1"
+
+
+@dataclass(frozen=True, eq=False)
+class ChipMap:
+    """The `partition` of a graph and the `placement` of its cores."""
+
+    partition: Partition
+    placement: Placement
+
+    @property
+    def mesh(self) -> Mesh:
+        return self.placement.mesh
+
+    def fullness(self, profile: HardwareProfile) -> dict[int, float]:
+        """By physical core in use: the largest share of a resource that is used."""
+        share = np.max([self.partition.used[resource] / allowed for resource, allowed in limits(profile).items()], 0)
+        return dict(zip(self.placement.slot.tolist(), share.tolist()))
+
+    def to_dict(self) -> dict[str, Any]:
+        column, row, chip = (each.tolist() for each in self.mesh.position(self.placement.slot))
+        slices = [(name, k) for name, cores in self.partition.core.items() for k in range(len(cores))]
+        on = {core: [s for s in slices if self.partition.core[s[0]][s[1]] == core] for core in range(self.partition.n_cores)}
+        cores = [
+            {
+                "core": int(self.placement.slot[core]),
+                "chip": chip[core],
+                "column": column[core],
+                "row": row[core],
+                "slices": [[name, *self.partition.bounds[name][k : k + 2].tolist()] for name, k in on[core]],
+                "used": {resource: int(used[core]) for resource, used in self.partition.used.items()},
+            }
+            for core in on
+        ]
+        return {
+            "format": FORMAT,
+            "graph": self.partition.graph_digest,
+            "profile": self.partition.profile,
+            "mesh": asdict(self.mesh),
+            "message_hops": self.placement.cost,
+            "message_hops_in_order": self.placement.greedy_cost,
+            "cores": cores,
+        }
+
+
+def map_to_chip(
+    graph: Graph, profile: HardwareProfile, spikes: Mapping[str, np.ndarray] | None = None, *, starts: int = 4, seed: int = 0
+) -> tuple[ChipMap, Traffic]:
+    """Divide a graph among cores and place these so that the messages of its `spikes` (see `traffic`) pass few routers.
+
+    Raises:
+        ProfileError: the profile does not say how large cores are or how they lie.
+        MappingError: a single neuron needs more than a core has.
+    """
+    divided = partition(graph, profile)
+    messages = traffic(graph, divided, spikes)
+    return ChipMap(divided, place(messages, Mesh.of(profile, divided.n_cores), starts=starts, seed=seed)), messages
+
+
+def save_map(path: str | os.PathLike[str], found: ChipMap) -> None:
+    """Write a map as JSON, atomically."""
+    atomic_write(path, (json.dumps(found.to_dict(), indent=1) + "\n").encode())
+
+
+def load_map(path: str | os.PathLike[str], graph: Graph) -> ChipMap:
+    """Read the map of a graph.
+
+    Raises:
+        FormatError: the file is no map, or is that of another graph.
+    """
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = _read(raw) if raw["format"] == FORMAT else None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise FormatError(f"{path}: not a chip map ({error!r}); make one with `neuromorph map`.") from error
+    if found is None:
+        raise FormatError(f"{path}: its format is {raw['format']!r}; wanted {FORMAT!r}.")
+    if found.partition.graph_digest != graph.digest():
+        raise FormatError(
+            f"{path}: it maps graph {found.partition.graph_digest[:12]}, the graph given is {graph.digest()[:12]}; map this one anew."
+        )
+    return found
+
+
+def _read(raw: dict[str, Any]) -> ChipMap:
+    slices = sorted((name, first, last, core) for core, each in enumerate(raw["cores"]) for name, first, last in each["slices"])
+    names = list(dict.fromkeys(name for name, *_ in slices))
+    own = {name: [(first, last, core) for other, first, last, core in slices if other == name] for name in names}
+    divided = Partition(
+        str(raw["graph"]),
+        str(raw["profile"]),
+        {name: np.array([first for first, _, _ in each] + [each[-1][1]], np.int64) for name, each in own.items()},
+        {name: np.array([core for _, _, core in each], np.int64) for name, each in own.items()},
+        {resource: np.array([each["used"][resource] for each in raw["cores"]], np.int64) for resource in raw["cores"][0]["used"]},
+    )
+    slot = np.array([each["core"] for each in raw["cores"]], np.int64)
+    return ChipMap(divided, Placement(Mesh(**raw["mesh"]), slot, float(raw["message_hops"]), float(raw["message_hops_in_order"])))
