@@ -96,9 +96,26 @@ def speed_table() -> str:
     )
 
 
+def scale_table() -> str:
+    """Markdown, from benchmarks/results/chip_scale.json."""
+    found = json.loads((RESULTS / "chip_scale.json").read_text())
+    sizes = ["| synapses | chip | cores | check | messages | placement | memory |", "|--:|---|--:|--:|--:|--:|--:|"]
+    for row in found["scale"]:
+        parts = " | ".join(f"{row['cpu_s'][part]:.1f} s" for part in ("check", "messages", "placement"))
+        sizes.append(f"| {row['synapses']:,} | {row['profile']} | {row['cores']:,} | {parts} | {row['memory_gb']:.1f} GB |")
+    nets = ["| network | cores of Loihi 1 | cores in order take |", "|---|--:|--:|"]
+    nets += [
+        f"| {r['network']}, {r['synapses']:,} synapses | {r['cores']} | {r['ratio']:.2f} times the message hops |"
+        for r in found["placement"]
+    ]
+    told = f"Random graphs of one recurrent population, CPU time of {found['machine']['processor']}, highest memory with the graph in it:"
+    return "\n".join([told, "", *sizes, "", "What placement saves:", "", *nets])
+
+
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"support table": support_table},
     ROOT / "docs" / "simulation.md": {"agreement": agreement_table, "simulation speed": speed_table},
+    ROOT / "docs" / "chips.md": {"chip scale": scale_table},
 }
 
 

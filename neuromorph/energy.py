@@ -16,8 +16,10 @@ from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile, Quantity
 from neuromorph.hardware_schema import UPDATE_ACCOUNTS
+from neuromorph.mapping.load import Load
 from neuromorph.quantize import unsupported
 
+HOPS = {"hop_ew": "east-west", "hop_ns": "north-south"}
 ANALYTIC_CLASSES = ("op-count-proxy", "op-and-memory-model", "ann-reference")  # conventions on paper, no chips
 
 
@@ -58,28 +60,37 @@ class EnergyReport:
 
 
 def estimate(
-    counts: Counts, graph: Graph, profile: HardwareProfile, *, what_if: bool = False, step_seconds: float | None = None
+    counts: Counts,
+    graph: Graph,
+    profile: HardwareProfile,
+    *,
+    load: Load | None = None,
+    what_if: bool = False,
+    step_seconds: float | None = None,
 ) -> EnergyReport:
-    """Estimate the mean energy of one sample of a counted run on a chip, before any mapping to cores.
+    """Estimate the mean energy of one sample of a counted run on a chip.
 
-    `what_if`: also answer for a chip that lacks a neuron form of the graph. `step_seconds`: wall time of a step, for
-    static power; the graph's dt (real time) by default.
+    `load`: what a map of the graph on this chip asks (`mapping.load_of`): messages to every core, hops, cores in use; without it each
+    spike is one message, and the fewest cores that hold the neurons are on. `what_if`: also answer for a chip that lacks a neuron form of
+    the graph. `step_seconds`: wall time of a step, for static power; the graph's dt (real time) by default.
 
     Raises:
-        EnergyUnavailable: the counts are of another graph; the chip cannot run it and `what_if` is False; or the profile
+        EnergyUnavailable: the counts or the map are of another graph or chip; the chip cannot run it and `what_if` is False; or the profile
             lacks a number, named in the message.
     """
     if counts.graph_digest != graph.digest():
         raise EnergyUnavailable("Energy: the counts are of another graph; count the run of this graph, then estimate.")
+    if load and (load.graph_digest, load.profile) != (counts.graph_digest, profile.id):
+        raise EnergyUnavailable(f"Energy: the map is of another graph or chip ({load.profile}); map this graph on {profile.id}.")
     lacking = tuple(unsupported(graph, profile)) if profile.compilable else ()
     if lacking and not what_if:
         raise EnergyUnavailable(f"{lacking[0]} For an estimate as if {profile.id} could, say what_if=True.")
     if profile.chip_class == "op-and-memory-model":
         dynamic = price_with_memory(counts, graph, profile)
     else:
-        dynamic = price(events_of(counts, graph, profile), profile)
+        dynamic = price(events_of(counts, graph, profile, load), profile)
     seconds = counts.n_steps * (graph.dt if step_seconds is None else step_seconds)
-    cores = fewest_cores(graph, profile)
+    cores = load.cores if load else fewest_cores(graph, profile)
     terms = (*dynamic, *_static(profile, cores, seconds), *_embedded_cpu(profile, counts.n_steps, seconds))
     scopes = {scope: _sum(t for t in terms if t.scope == scope) for scope in dict.fromkeys(t.scope for t in terms)}
     reasons = lacking or _unknown(profile)
@@ -88,28 +99,28 @@ def estimate(
         profile=profile.id,
         title=profile.title,
         warning=profile.warning,
-        scope=_explain(profile, counts, cores, seconds, scopes),
+        scope=_explain(profile, counts, cores, seconds, scopes, mapped=load is not None),
         seconds=seconds,
         terms=terms,
         scopes=scopes,
         total=_sum(terms),
         discrepancy=factor,
         corrected_dynamic=scopes["dynamic"].scaled(factor) if factor else None,
-        not_counted=_not_counted(profile, scopes),
+        not_counted=_not_counted(profile, scopes, mapped=load is not None),
         what_if=bool(reasons),
         reasons=reasons,
         provenance=_provenance(terms),
     )
 
 
-def events_of(counts: Counts, graph: Graph, profile: HardwareProfile) -> Events:
+def events_of(counts: Counts, graph: Graph, profile: HardwareProfile, load: Load | None = None) -> Events:
     """The mean inference of a counted run in the events of a chip: compartments per neuron, groups of compartments,
-    whole crossbar rows.
+    whole crossbar rows; of a mapped graph groups core by core, messages core by core, and hops.
     """
     mean = counts.per_inference()
     size = {p.name: profile.compartments.get(type(p).__name__, 1) for p in graph.populations}
     group = _limit(profile, "compartment_group") or 1
-    allocated = group * math.ceil(_compartments(graph, profile) / group) * counts.n_steps
+    allocated = (load.compartments if load else group * math.ceil(_compartments(graph, profile) / group)) * counts.n_steps
     active = sum(size[name] * updates for name, updates in mean["active_updates"].items())
     inputs = {p.name for p in graph.inputs}
     messages = sum(mean["messages"].values())
@@ -119,7 +130,9 @@ def events_of(counts: Counts, graph: Graph, profile: HardwareProfile) -> Events:
         updates_active=active,
         updates_inactive=allocated - active,
         spikes=sum(spikes for name, spikes in mean["spikes"].items() if name not in inputs),
-        messages=messages,
+        messages=load.messages if load else messages,
+        hops_ew=load.hops_ew if load else 0,
+        hops_ns=load.hops_ns if load else 0,
     )
 
 
@@ -178,7 +191,9 @@ def _unknown(profile: HardwareProfile) -> tuple[str, ...]:
     return (f"neuromorph does not compile to {profile.id}; whether it can hold this network was not checked.",)
 
 
-def _explain(profile: HardwareProfile, counts: Counts, cores: int | None, seconds: float, scopes: Mapping[str, Interval]) -> str:
+def _explain(
+    profile: HardwareProfile, counts: Counts, cores: int | None, seconds: float, scopes: Mapping[str, Interval], *, mapped: bool
+) -> str:
     """What the numbers are, in plain words."""
     parts = [
         f"Estimate, not a measurement: mean energy of one inference ({counts.n_steps} steps) over {counts.n_samples} samples, "
@@ -186,22 +201,25 @@ def _explain(profile: HardwareProfile, counts: Counts, cores: int | None, second
         f"dynamic: events times energy per event; neuron updates: {UPDATE_ACCOUNTS[profile.counts_neuron_updates]}.",
     ]
     if "static" in scopes:
-        parts.append(
-            f"static: the fewest cores that hold the neurons ({cores}), powered for {seconds:g} s; whole chips where only these are known."
-        )
+        on = f"the cores in use ({cores})" if mapped else f"the fewest cores that hold the neurons ({cores})"
+        parts.append(f"static: {on}, powered for {seconds:g} s; whole chips where only these are known.")
     if "embedded_cpu" in scopes:
         parts.append("embedded_cpu: the chip's own processor feeding the input at every step.")
     return " ".join(parts)
 
 
-def _not_counted(profile: HardwareProfile, scopes: Mapping[str, Interval]) -> tuple[str, ...]:
+def _not_counted(profile: HardwareProfile, scopes: Mapping[str, Interval], *, mapped: bool) -> tuple[str, ...]:
     """What the estimate leaves out, in words."""
     left_out = ["host computer, input and output of the chip", "encoding of the input into spikes"]
     if profile.chip_class not in ANALYTIC_CLASSES:
-        left_out += [
-            "hops between cores and further messages of a spike to several cores (no placement)",
-            "cores beyond the fewest that hold the neurons, relays for the input (no placement)",
-        ]
+        if mapped:
+            left_out += ["relays for the input"]
+            left_out += [f"hops {way} (no number in the profile)" for name, way in HOPS.items() if name not in profile.energy]
+        else:
+            left_out += [
+                "hops between cores and further messages of a spike to several cores (no map)",
+                "cores beyond the fewest that hold the neurons, relays for the input (no map)",
+            ]
         if not {"spike_generate", "message_out"} & set(profile.energy):
             left_out.append("generation of spikes (no number in the profile, or part of another)")
     if profile.counts_neuron_updates == "not-counted":

@@ -28,7 +28,8 @@ class Events:
 
     `synops`: synaptic operations; `auxiliary_synops`: those by which an adaptive neuron's spikes feed its further
     compartments; `updates_active`, `updates_inactive`: compartment updates with and without input; `spikes` of neurons;
-    `messages`: spikes of neurons and inputs that have a synapse, each counted as one message.
+    `messages`: spikes of neurons and inputs that have a synapse, each counted as one message, or of a mapped graph as one to every core
+    and projection that it reaches; `hops_ew`, `hops_ns`: routers that these pass, by direction.
     """
 
     synops: float | int = 0
@@ -37,6 +38,8 @@ class Events:
     updates_inactive: float | int = 0
     spikes: float | int = 0
     messages: float | int = 0
+    hops_ew: float | int = 0
+    hops_ns: float | int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ def price(events: Events, profile: HardwareProfile) -> tuple[Term, ...]:
         ("messages received", "message_in", events.messages),
         ("messages within a tile", "spike_intra_tile", events.messages),
     ]
+    if events.hops_ew or events.hops_ns:
+        optional += [("hops east-west", "hop_ew", events.hops_ew), ("hops north-south", "hop_ns", events.hops_ns)]
     lines = [*required, *(line for line in optional if line[1] in profile.energy)]
     return tuple(Term("dynamic", label, f"energy.{name}", count, profile.energy[name]) for label, name, count in lines)
 

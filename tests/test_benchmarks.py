@@ -55,3 +55,11 @@ def test_agreement(tmp_path: Path) -> None:
     assert found["different"] == []
     assert {row["kind"] for row in found["summary"]} == {"graph integer", "graph float", "lsnn float"}
     assert agreement.main(args)["summary"] == found["summary"], "a second call finds everything done"
+
+
+def test_chip_scale(tmp_path: Path) -> None:
+    out = tmp_path / "scale.json"
+    subprocess.run([sys.executable, "-m", "benchmarks.chip_scale", "--smoke", "--out", str(out)], check=True, cwd=ROOT, capture_output=True)
+    found = json.loads(out.read_text())
+    assert found["scale"][0]["cores"] == 1
+    assert len(found["placement"]) == 3

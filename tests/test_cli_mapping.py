@@ -68,3 +68,11 @@ def test_map(model: tuple[Path, Graph], tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert runner.invoke(app, call).stdout == done.stdout
     assert "messages x hops" in runner.invoke(app, call[:-1]).stdout
+
+
+def test_energy_of_the_mapped_graph(model: tuple[Path, Graph], tmp_path: Path) -> None:
+    path, _ = model
+    call = ["energy", str(path), str(tmp_path / "x.h5"), "--profile", str(small_chip(tmp_path)), "--json"]
+    plain, mapped = (json.loads(runner.invoke(app, each).stdout)["energy"][0] for each in (call, [*call, "--map"]))
+    assert mapped["scopes"]["dynamic"]["nominal"] > plain["scopes"]["dynamic"]["nominal"]
+    assert "energy.hop_ew" in {term["quantity"] for term in mapped["terms"]}

@@ -168,6 +168,7 @@ def energy(
     inputs: Inputs,
     profile: Annotated[list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi2].")] = None,
     samples: Samples = None,
+    mapped: Annotated[bool, typer.Option("--map", help="Map the graph on each chip: messages to every core, hops, cores in use.")] = False,
     what_if: Annotated[bool, typer.Option(help="Estimate even where the chip lacks a neuron form of the graph.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -181,11 +182,15 @@ def energy(
     from neuromorph.counts import of_summary
     from neuromorph.energy import estimate
     from neuromorph.hardware import load_profile
+    from neuromorph.mapping import load_on
 
     graph, spikes, _ = load_model_and_spikes(model, inputs, samples)
     with progress_bar("fast", as_json) as progress:
-        counts = of_summary(graph, FastBackend().summarise(graph, spikes, progress=progress))
-    reports = [estimate(counts, graph, load_profile(name), what_if=what_if) for name in profile or ["loihi2"]]
+        summary = FastBackend().summarise(graph, spikes, progress=progress)
+    counts = of_summary(graph, summary)
+    chips = [load_profile(name) for name in profile or ["loihi2"]]
+    loads = [load_on(graph, chip, {name: fired.mean(0) for name, fired in summary.fired.items()}) if mapped else None for chip in chips]
+    reports = [estimate(counts, graph, chip, load=load, what_if=what_if) for chip, load in zip(chips, loads)]
     if as_json:
         emit(True, {"counts": counts.to_dict(), "energy": [r.to_dict() for r in reports]})
         return

@@ -14,6 +14,7 @@ from neuromorph.files import atomic_write
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile
 from neuromorph.mapping.cut import limits
+from neuromorph.mapping.load import Load
 from neuromorph.mapping.mesh import Mesh
 from neuromorph.mapping.partition import Partition, partition
 from neuromorph.mapping.placement import Placement, place
@@ -76,6 +77,34 @@ def map_to_chip(
     divided = partition(graph, profile)
     messages = traffic(graph, divided, spikes)
     return ChipMap(divided, place(messages, Mesh.of(profile, divided.n_cores), starts=starts, seed=seed)), messages
+
+
+def load_of(graph: Graph, found: ChipMap, spikes: Mapping[str, np.ndarray], profile: HardwareProfile) -> Load:
+    """The load of a map by the `spikes` of every neuron in the mean inference [n], by population that emits any."""
+    slot, sent = found.placement.slot, traffic(graph, found.partition, spikes)
+    ew, ns = found.mesh.hops(slot[:, None], slot[None, :])
+    in_ew, in_ns = found.mesh.hops(np.zeros_like(slot), slot)
+    group = profile.limit("compartment_group") if "compartment_group" in profile.limits else 1
+    return Load(
+        found.partition.graph_digest,
+        found.partition.profile,
+        found.partition.n_cores,
+        len(np.unique(slot // found.mesh.cores_per_chip)),
+        int((-(-found.partition.used["compartments"] // group) * group).sum()),
+        float(sent.between.sum() + sent.entering.sum()),
+        float((sent.between * ew).sum() + sent.entering @ in_ew),
+        float((sent.between * ns).sum() + sent.entering @ in_ns),
+    )
+
+
+def load_on(graph: Graph, profile: HardwareProfile, spikes: Mapping[str, np.ndarray], *, seed: int = 0) -> Load:
+    """The load of a graph that is mapped on the chip by these spikes.
+
+    Raises:
+        ProfileError: the profile does not say how large cores are or how they lie.
+        MappingError: a single neuron needs more than a core has.
+    """
+    return load_of(graph, map_to_chip(graph, profile, spikes, seed=seed)[0], spikes, profile)
 
 
 def save_map(path: str | os.PathLike[str], found: ChipMap) -> None:
