@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from neuromorph.cli.inputs import Model, Samples
+from neuromorph.cli.inputs import Model, Samples, load_spikes_and_labels
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
 
 if TYPE_CHECKING:
     from neuromorph.graph import Graph
     from neuromorph.hardware import HardwareProfile
+    from neuromorph.latency import Latency
+    from neuromorph.mapping import ChipMap
+    from neuromorph.spikes import Spikes
 
 Chip = Annotated[str, typer.Option("--profile", help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")]
 SHOWN = 16  # cores in the table of a map
+TIMED = 64  # samples from which the time of an inference is estimated
 MARKS = {"kept": "", "split": "[yellow]split", "broken": "[bold red]broken"}
 
 
@@ -56,12 +60,13 @@ def map_(
     everything: Annotated[bool, typer.Option("--all", help="Show all cores, not the fullest alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Divide a graph among the cores of a chip, and place these so that messages pass few routers.
+    """Divide a graph among the cores of a chip, and place these so that messages pass few routers; with spikes, tell the time it takes.
 
     Example: neuromorph map runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --plot cores.png
     """
     from neuromorph.graph import load
     from neuromorph.hardware import load_profile
+    from neuromorph.latency import NEEDED
     from neuromorph.mapping import map_to_chip, save_map
     from neuromorph.quantize import unsupported
 
@@ -69,8 +74,10 @@ def map_(
     graph = integers_for(load(model), chip)
     for complaint in unsupported(graph, chip):
         messages.print(f"[yellow]the chip cannot run it:[/] {escape(complaint)}", highlight=False)
-    spikes = spikes_of_neurons(graph, inputs, samples, as_json) if inputs else None
+    given = load_spikes_and_labels(inputs, samples)[0] if inputs else {}
+    spikes = spikes_of_neurons(graph, given, as_json) if given else None
     found, traffic = map_to_chip(graph, chip, spikes, seed=seed)
+    timed = latency_of(graph, found, given, chip) if given and set(NEEDED) <= set(chip.time) else None
     target = out or model.with_suffix(f".{chip.id}.map.json")
     save_map(target, found)
     if plot:
@@ -95,7 +102,12 @@ def map_(
         f"messages x hops: {found.placement.cost:,.0f}, {100 * saved:.3g} % less than cores in order; {found.mesh.chips} chip(s){left_out}"
     )
     columns = ["core", "chip", "tile", "neurons", "fullest resource %"]
-    emit(as_json, {"file": str(target), **data}, table(f"{target}: {found.partition.n_cores} cores", columns, rows, caption))
+    emit(
+        as_json,
+        {"file": str(target), **data, "latency": timed.to_dict() if timed else None},
+        table(f"{target}: {found.partition.n_cores} cores", columns, rows, caption),
+        *([_latency_table(timed)] if timed else []),
+    )
 
 
 def integers_for(graph: "Graph", chip: "HardwareProfile") -> "Graph":
@@ -109,12 +121,34 @@ def integers_for(graph: "Graph", chip: "HardwareProfile") -> "Graph":
     return integer
 
 
-def spikes_of_neurons(graph: "Graph", inputs: Path, samples: int | None, quiet: bool) -> dict[str, Any]:
+def spikes_of_neurons(graph: "Graph", inputs: "dict[str, Spikes]", quiet: bool) -> dict[str, Any]:
     """Spikes of every neuron in the mean inference, by population that emits any."""
     from neuromorph.backends.fast import FastBackend
-    from neuromorph.cli.inputs import load_spikes_and_labels
 
-    spikes, _ = load_spikes_and_labels(inputs, samples)
     with progress_bar("fast", quiet) as progress:
-        summary = FastBackend().summarise(graph, spikes, progress=progress)
+        summary = FastBackend().summarise(graph, inputs, progress=progress)
     return {name: fired.mean(0) for name, fired in summary.fired.items()}
+
+
+def latency_of(graph: "Graph", found: "ChipMap", inputs: "dict[str, Spikes]", chip: "HardwareProfile") -> "Latency":
+    """The time of the mean inference over the first samples."""
+    import numpy as np
+
+    from neuromorph.backends.fast import FastBackend
+    from neuromorph.counts import count
+    from neuromorph.latency import latency
+
+    some = {name: s.select(np.arange(min(TIMED, s.n_samples))) for name, s in inputs.items()}
+    recording = FastBackend().run(graph, some)
+    return latency(graph, found, {**some, **recording.spikes}, count(graph, some, recording), chip)
+
+
+def _latency_table(timed: "Latency") -> Any:
+    rows = [
+        (name, *(f"{1e6 * x:.4g}" for x in (t.lo, t.nominal, t.hi))) for name, t in (*timed.parts.items(), ("[bold]in all", timed.total))
+    ]
+    title = f"Time per inference of {timed.n_steps} steps, microseconds"
+    caption = f"estimate, not a measurement; mean of {timed.n_samples} samples, without waiting for real time"
+    if timed.not_counted:
+        caption += f"; not counted (no number in the profile): {', '.join(timed.not_counted)}"
+    return table(title, ["part", "lowest", "nominal", "highest"], rows, caption)
