@@ -113,7 +113,7 @@ def _integers(graph: Graph, profile: HardwareProfile) -> Iterator[Rule]:
             )
 
 
-RULES: tuple[Callable[[Graph, HardwareProfile], Iterator[Rule]], ...] = (_input, _adaptation, _reset, _threshold, _numbers)
+RULES: tuple[Callable[[Graph, HardwareProfile], Iterator[Rule]], ...] = (_input, _reset, _adaptation, _threshold, _numbers)
 
 
 def _of(graph: Graph, kind: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import neuromorph
 from neuromorph.cli.app import app
+from neuromorph.cli.output import console
 from neuromorph.errors import ProfileError
 from neuromorph.hardware import ALIASES, Quantity, inheritable, lint, list_profiles, load_profile, origins, resolve
 from neuromorph.hardware_schema import HEADER, LIMIT_TYPES, QUANTITIES, QUANTITY_KEYS, TABLES, faults
@@ -288,8 +289,14 @@ def test_an_installed_wheel_finds_its_profiles(tmp_path):
     assert names.strip() == str([name for name in PROFILES if name != "odin"])
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that do not fold what they tell."""
+    monkeypatch.setattr(console, "width", 200)
+
+
 def call(*args: object, code: int = 0) -> str:
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["profiles", *map(str, args)])
+    result = CliRunner().invoke(app, ["profiles", *map(str, args)])
     assert result.exit_code == code, (result.output, result.exception)
     return result.stdout
 
