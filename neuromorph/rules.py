@@ -57,20 +57,17 @@ def _input(graph: Graph, profile: HardwareProfile) -> Iterator[Rule]:
     yield _rule("input", "Graph", "analog" if analog else "spikes", "spikes", analog, fault, "Train with an encoding into spikes.")
 
 
-def _adaptation(graph: Graph, profile: HardwareProfile) -> Iterator[Rule]:
-    allowed = " or ".join(profile.adaptations) or "none"
-    for p in _of(graph, ALIF):
-        fault = f"{profile.id} has no adaptation by {p.adaptation} (it has: {allowed})."
-        remedy = f"Train with adaptation={allowed!r}, reset={' or '.join(profile.resets)!r}, or choose a chip that has it (loihi2)."
-        yield _rule("adaptation", _name(p), p.adaptation, allowed, p.adaptation not in profile.adaptations, fault, remedy)
-
-
-def _reset(graph: Graph, profile: HardwareProfile) -> Iterator[Rule]:
-    allowed = " or ".join(profile.resets)
+def _forms(graph: Graph, profile: HardwareProfile) -> Iterator[Rule]:
+    """Adaptation and reset of each population."""
+    adaptations, resets = " or ".join(profile.adaptations) or "none", " or ".join(profile.resets)
     for p in _of(graph, LIF):
-        fault = f"{profile.id} cannot reset by {p.reset!r} (it has: {allowed})."
-        remedy = f"Train with reset={allowed!r}, or choose a chip that has it (loihi2)."
-        yield _rule("reset", _name(p), p.reset, allowed, p.reset not in profile.resets, fault, remedy)
+        if isinstance(p, ALIF):
+            fault = f"{profile.id} has no adaptation by {p.adaptation} (it has: {adaptations})."
+            remedy = f"Train with adaptation={adaptations!r}, reset={resets!r}, or choose a chip that has it (loihi2)."
+            yield _rule("adaptation", _name(p), p.adaptation, adaptations, p.adaptation not in profile.adaptations, fault, remedy)
+        fault = f"{profile.id} cannot reset by {p.reset!r} (it has: {resets})."
+        remedy = f"Train with reset={resets!r}, or choose a chip that has it (loihi2)."
+        yield _rule("reset", _name(p), p.reset, resets, p.reset not in profile.resets, fault, remedy)
         if p.v_reset.any():
             fault = f"v_reset is {p.v_reset[p.v_reset != 0][0]}; chips reset to 0."
             yield Rule("reset value", _name(p), str(p.v_reset[p.v_reset != 0][0]), "0", "broken", fault, "Shift v so that it resets to 0.")
@@ -113,7 +110,7 @@ def _integers(graph: Graph, profile: HardwareProfile) -> Iterator[Rule]:
             )
 
 
-RULES: tuple[Callable[[Graph, HardwareProfile], Iterator[Rule]], ...] = (_input, _reset, _adaptation, _threshold, _numbers)
+RULES: tuple[Callable[[Graph, HardwareProfile], Iterator[Rule]], ...] = (_input, _forms, _threshold, _numbers)
 
 
 def _of(graph: Graph, kind: Any) -> list[Any]:
