@@ -93,13 +93,12 @@ def _cores(
 
 def _updates(graph: Graph, found: ChipMap, counts: Counts, profile: HardwareProfile) -> Float64[np.ndarray, "ends cores"]:
     """Seconds of the updates of each core in a step, lowest, nominal and highest; active ones by their mean over cores of a population."""
-    group = profile.limit("compartment_group") if "compartment_group" in profile.limits else 1
     active = np.zeros(found.partition.n_cores)
     for p in graph.neurons:
         share = counts.active_updates[p.name].sum() / max(counts.updates[p.name].sum(), 1)
         each = profile.compartments.get(type(p).__name__, 1)
         np.add.at(active, found.partition.core[p.name], np.diff(found.partition.bounds[p.name]) * each * share)
-    allocated = -(-found.partition.used["compartments"] // group) * group
+    allocated = found.partition.allocated(profile)
     with_input, without = (profile.time[name] for name in NEEDED[1:])
     return np.stack([active * getattr(with_input, end) + (allocated - active) * getattr(without, end) for end in ("lo", "v", "hi")])
 

@@ -189,7 +189,7 @@ def energy(
         summary = FastBackend().summarise(graph, spikes, progress=progress)
     counts = of_summary(graph, summary)
     chips = [load_profile(name) for name in profile or ["loihi2"]]
-    loads = [load_on(graph, chip, {name: fired.mean(0) for name, fired in summary.fired.items()}) if mapped else None for chip in chips]
+    loads = [load_on(graph, chip, summary.mean_spikes()) if mapped else None for chip in chips]
     reports = [estimate(counts, graph, chip, load=load, what_if=what_if) for chip, load in zip(chips, loads)]
     if as_json:
         emit(True, {"counts": counts.to_dict(), "energy": [r.to_dict() for r in reports]})

@@ -126,8 +126,7 @@ def spikes_of_neurons(graph: "Graph", inputs: "dict[str, Spikes]", quiet: bool) 
     from neuromorph.backends.fast import FastBackend
 
     with progress_bar("fast", quiet) as progress:
-        summary = FastBackend().summarise(graph, inputs, progress=progress)
-    return {name: fired.mean(0) for name, fired in summary.fired.items()}
+        return FastBackend().summarise(graph, inputs, progress=progress).mean_spikes()
 
 
 def latency_of(graph: "Graph", found: "ChipMap", inputs: "dict[str, Spikes]", chip: "HardwareProfile") -> "Latency":

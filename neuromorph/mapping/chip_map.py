@@ -84,13 +84,11 @@ def load_of(graph: Graph, found: ChipMap, spikes: Mapping[str, np.ndarray], prof
     slot, sent = found.placement.slot, traffic(graph, found.partition, spikes)
     ew, ns = found.mesh.hops(slot[:, None], slot[None, :])
     in_ew, in_ns = found.mesh.hops(np.zeros_like(slot), slot)
-    group = profile.limit("compartment_group") if "compartment_group" in profile.limits else 1
     return Load(
         found.partition.graph_digest,
         found.partition.profile,
         found.partition.n_cores,
-        len(np.unique(slot // found.mesh.cores_per_chip)),
-        int((-(-found.partition.used["compartments"] // group) * group).sum()),
+        int(found.partition.allocated(profile).sum()),
         float(sent.between.sum() + sent.entering.sum()),
         float((sent.between * ew).sum() + sent.entering @ in_ew),
         float((sent.between * ns).sum() + sent.entering @ in_ns),

@@ -1,6 +1,6 @@
 """Where cores lie: tiles in a mesh, chips in a square, and how many routers a message passes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,11 +29,16 @@ class Mesh:
             ProfileError: the profile does not say how its cores lie.
         """
         mesh = cls(profile.limit("mesh_columns"), profile.limit("mesh_rows"), profile.limit("cores_per_tile"))
-        return cls(mesh.columns, mesh.rows, mesh.cores_per_tile, max(1, -(-n_cores // mesh.cores_per_chip)))
+        return replace(mesh, chips=max(1, -(-n_cores // mesh.cores_per_chip)))
 
     @property
     def cores_per_chip(self) -> int:
         return self.columns * self.rows * self.cores_per_tile
+
+    @property
+    def side(self) -> int:
+        """Chips in a row of the square."""
+        return int(np.ceil(np.sqrt(self.chips)))
 
     @property
     def n_cores(self) -> int:
@@ -41,10 +46,9 @@ class Mesh:
 
     def position(self, core: Int64[np.ndarray, "..."]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Column and row of the tiles of physical cores, counted over all chips, and the chips."""
-        side = int(np.ceil(np.sqrt(self.chips)))
         chip, inside = np.divmod(core, self.cores_per_chip)
         row, column = np.divmod(inside // self.cores_per_tile, self.columns)
-        return chip % side * self.columns + column, chip // side * self.rows + row, chip
+        return chip % self.side * self.columns + column, chip // self.side * self.rows + row, chip
 
     def hops(self, a: Int64[np.ndarray, "..."], b: Int64[np.ndarray, "..."]) -> tuple[np.ndarray, np.ndarray]:
         """Hops along the row (east-west) and along the column (north-south) from physical cores a to b."""

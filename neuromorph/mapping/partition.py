@@ -38,6 +38,11 @@ class Partition:
     def n_cores(self) -> int:
         return len(self.used["compartments"])
 
+    def allocated(self, profile: HardwareProfile) -> Int64[np.ndarray, " cores"]:
+        """Compartments of each core that are updated at every step, in the groups that the chip updates at once."""
+        group = profile.limit("compartment_group") if "compartment_group" in profile.limits else 1
+        return -(-self.used["compartments"] // group) * group
+
     def core_of(self, name: str) -> Int64[np.ndarray, " n"]:
         """The core of every neuron of a population."""
         return np.repeat(self.core[name], np.diff(self.bounds[name]))

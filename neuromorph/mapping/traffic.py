@@ -28,11 +28,11 @@ def traffic(graph: Graph, partition: Partition, spikes: Mapping[str, np.ndarray]
     between, entering = np.zeros((n, n)), np.zeros(n)
     for q in graph.projections:
         fired = np.ones(q.n_source) if spikes is None else np.asarray(spikes[q.source], np.float64)
-        outside = isinstance(graph.population(q.source), Input)
+        sender = None if isinstance(graph.population(q.source), Input) else partition.core_of(q.source)
         for axons in reach(q, partition.bounds[q.target]):
             target = partition.core[q.target][axons.slice]
-            if outside:
+            if sender is None:
                 np.add.at(entering, target, fired[axons.row])
             else:
-                np.add.at(between, (partition.core_of(q.source)[axons.row], target), fired[axons.row])
+                np.add.at(between, (sender[axons.row], target), fired[axons.row])
     return Traffic(between, entering)

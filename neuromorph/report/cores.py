@@ -22,8 +22,7 @@ def core_grid(found: ChipMap, traffic: Traffic, profile: HardwareProfile, ax: Ax
     the more messages pass (XY routing).
     """
     mesh = found.mesh
-    side = int(np.ceil(np.sqrt(mesh.chips)))
-    columns, rows = side * mesh.columns, -(-mesh.chips // side) * mesh.rows
+    columns, rows = mesh.side * mesh.columns, -(-mesh.chips // mesh.side) * mesh.rows
     ax = new_axis(ax, width=max(360.0, 45.0 * columns), height=max(200.0, 45.0 * rows + 40))
     full = found.fullness(profile)
     for core in range(mesh.n_cores):

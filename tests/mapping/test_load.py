@@ -19,7 +19,7 @@ def run(profile: HardwareProfile, seed: int = 0):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng, precision="integer", max_neurons=40, resets=("to_value",), adaptations=("current",))
     summary = FastBackend().summarise(graph, random_inputs(rng, graph, 3, 40))
-    spikes = {name: fired.mean(0) for name, fired in summary.fired.items()}
+    spikes = summary.mean_spikes()
     return graph, of_summary(graph, summary), spikes, map_to_chip(graph, profile, spikes)[0]
 
 
@@ -74,6 +74,6 @@ def test_maps_of_another_graph_or_chip_are_refused() -> None:
     graph, counts, spikes, _ = run(profile)
     with pytest.raises(EnergyUnavailable, match=r"the map is of another graph or chip \(loihi1\); map this graph on loihi2_estimate"):
         estimate(counts, graph, load_profile("loihi2"), load=load_on(graph, profile, spikes))
-    other = Load("0" * 64, "loihi1", 1, 1, 4, 0.0, 0.0, 0.0)
+    other = Load("0" * 64, "loihi1", 1, 4, 0.0, 0.0, 0.0)
     with pytest.raises(EnergyUnavailable, match="another graph"):
         estimate(counts, graph, profile, load=other)

@@ -35,6 +35,10 @@ class Summary:
     readouts: Mapping[str, np.ndarray]
     saturations: Mapping[str, int]
 
+    def mean_spikes(self) -> dict[str, np.ndarray]:
+        """Spikes of each neuron in the mean sample [n], by population that emits any."""
+        return {name: fired.mean(0) for name, fired in self.fired.items()}
+
     def decisions(self) -> np.ndarray:
         """Class of each sample: argmax of the first readout [samples]."""
         return next(iter(self.readouts.values())).argmax(axis=1)
