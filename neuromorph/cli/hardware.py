@@ -65,7 +65,7 @@ def show(name: Annotated[str, typer.Argument(help="Profile name or .toml file.")
 
 
 def _title(profile: "HardwareProfile", name: str) -> str:
-    from neuromorph.hardware_schema import UPDATE_ACCOUNTS
+    from neuromorph.hardware.schema import UPDATE_ACCOUNTS
 
     lines = [f"{name} is short for {profile.alias_of}."] if profile.alias_of else []
     lines.append(f"{profile.id}: {profile.title}")
@@ -126,7 +126,7 @@ def new(
 
     Example: neuromorph profiles new mychip --like loihi1
     """
-    from neuromorph.hardware_template import write_template
+    from neuromorph.hardware.template import write_template
 
     path = out or Path(f"{name}.toml")
     write_template(name, path, like)

@@ -10,9 +10,9 @@ from neuromorph.cli.inputs import Model, Samples, load_spikes_and_labels
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
 
 if TYPE_CHECKING:
+    from neuromorph.energy.latency import Latency
     from neuromorph.graph import Graph
     from neuromorph.hardware import HardwareProfile
-    from neuromorph.latency import Latency
     from neuromorph.mapping import ChipMap
     from neuromorph.spikes import Spikes
 
@@ -64,9 +64,9 @@ def map_(
 
     Example: neuromorph map runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --plot cores.png
     """
+    from neuromorph.energy.latency import NEEDED
     from neuromorph.graph import load
     from neuromorph.hardware import load_profile
-    from neuromorph.latency import NEEDED
     from neuromorph.mapping import map_to_chip, save_map
     from neuromorph.quantize import unsupported
 
@@ -135,7 +135,7 @@ def latency_of(graph: "Graph", found: "ChipMap", inputs: "dict[str, Spikes]", ch
 
     from neuromorph.backends.fast import FastBackend
     from neuromorph.counts import count
-    from neuromorph.latency import latency
+    from neuromorph.energy.latency import latency
 
     some = {name: s.select(np.arange(min(TIMED, s.n_samples))) for name, s in inputs.items()}
     recording = FastBackend().run(graph, some)

@@ -7,10 +7,10 @@ import pytest
 
 from neuromorph.backends.fast import FastBackend
 from neuromorph.counts import count
+from neuromorph.energy.latency import latency
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph import LIF, Graph, Input, Projection
 from neuromorph.hardware import HardwareProfile, load_profile
-from neuromorph.latency import latency
 from neuromorph.mapping import ChipMap, map_to_chip
 from neuromorph.mapping.activity import core_synops
 from neuromorph.spikes import Spikes

@@ -18,8 +18,8 @@ from neuromorph.cli.app import app
 from neuromorph.cli.output import console
 from neuromorph.errors import ProfileError
 from neuromorph.hardware import ALIASES, Quantity, inheritable, lint, list_profiles, load_profile, origins, resolve
-from neuromorph.hardware_schema import HEADER, LIMIT_TYPES, QUANTITIES, QUANTITY_KEYS, TABLES, faults
-from neuromorph.hardware_template import template, write_template
+from neuromorph.hardware.schema import HEADER, LIMIT_TYPES, QUANTITIES, QUANTITY_KEYS, TABLES, faults
+from neuromorph.hardware.template import template, write_template
 
 PROFILES = [
     "akida_akd1000",

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuromorph.counts import Counts
-from neuromorph.energy_memory import price_with_memory
-from neuromorph.energy_terms import Events, Interval, Term, price
+from neuromorph.energy.memory import price_with_memory
+from neuromorph.energy.terms import Events, Interval, Term, price
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile, Quantity
-from neuromorph.hardware_schema import UPDATE_ACCOUNTS
+from neuromorph.hardware.schema import UPDATE_ACCOUNTS
 from neuromorph.mapping.load import Load
 from neuromorph.quantize import unsupported
 

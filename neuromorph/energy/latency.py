@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neuromorph.counts import Counts
-from neuromorph.energy_terms import Interval
+from neuromorph.energy.terms import Interval
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile, Quantity

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.counts import count
 from neuromorph.energy import estimate, events_of
-from neuromorph.energy_memory import memory
-from neuromorph.energy_terms import Events, price
+from neuromorph.energy.memory import memory
+from neuromorph.energy.terms import Events, price
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph import ALIF, LI, Graph, Input, Projection
 from neuromorph.hardware import list_profiles, load_profile

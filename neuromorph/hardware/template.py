@@ -9,7 +9,7 @@ from pathlib import Path
 from neuromorph.errors import ProfileError
 from neuromorph.files import atomic_write
 from neuromorph.hardware import ALIASES, HardwareProfile, inheritable, list_profiles, load_profile, resolve
-from neuromorph.hardware_schema import BASES, CLASSES, KINDS_OF_NUMBER, LIMITS, QUANTITIES, SCHEMA, UPDATE_ACCOUNTS
+from neuromorph.hardware.schema import BASES, CLASSES, KINDS_OF_NUMBER, LIMITS, QUANTITIES, SCHEMA, UPDATE_ACCOUNTS
 
 QUANTITY = '{ v = "?", lo = "?", hi = "?", kind = "published", basis = "measured", src = "paper2026", note = "" }'
 SHOWN = {

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from neuromorph.counts import Counts
-from neuromorph.energy_terms import Term, refuse_without
+from neuromorph.energy.terms import Term, refuse_without
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LIF, Neurons
 from neuromorph.hardware import HardwareProfile, Quantity

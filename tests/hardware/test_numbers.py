@@ -14,10 +14,10 @@ from neuromorph.energy import estimate
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph import LI, LIF, Graph, Input, Projection
 from neuromorph.hardware import Quantity, lint, load_profile
-from neuromorph.hardware_schema import BASES, HEADER, KINDS_OF_NUMBER, UPDATE_ACCOUNTS
+from neuromorph.hardware.schema import BASES, HEADER, KINDS_OF_NUMBER, UPDATE_ACCOUNTS
 from neuromorph.spikes import Spikes
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "profiles.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "profiles.md"
 pJ, nJ, uJ = 1e-12, 1e-9, 1e-6
 ns, us, ms = 1e-9, 1e-6, 1e-3
 uW, mW = 1e-6, 1e-3

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.hardware import HardwareProfile, Quantity
-from neuromorph.hardware_schema import UPDATE_ACCOUNTS
+from neuromorph.hardware.schema import UPDATE_ACCOUNTS
 
 
 @dataclass(frozen=True)
