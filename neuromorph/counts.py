@@ -1,6 +1,6 @@
 """Exact counts of what a run did: spikes, messages, synaptic operations, neuron updates. Only recorded spikes are read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,12 @@ from neuromorph.backends.fast.summary import Summary
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import LIF, Input, Neurons
-from neuromorph.graph.projections import Projection
+from neuromorph.reached import active_updates
 from neuromorph.recording import Recording
-from neuromorph.shapes import Bool, Int64
+from neuromorph.shapes import Int64
 from neuromorph.spikes import Spikes
 
 CELLS = 2**24  # neuron-steps held at once
-EVENTS = 2**21  # synaptic events expanded at once
 
 type PerSample = Mapping[str, Int64[np.ndarray, " samples"]]
 
@@ -133,47 +132,10 @@ def _weighted(fired: np.ndarray, weight: Int64[np.ndarray, " neurons"]) -> Int64
 
 
 def _active(graph: Graph, p: Neurons, spikes: Mapping[str, Spikes], n_samples: int, n_steps: int) -> Int64[np.ndarray, " samples"]:
-    """Neuron-steps of a population that bring a synaptic event, by sample."""
-    always = (p.bias != 0) | (p.decay_u != 0)
-    if always.all() or not n_steps:
-        return np.full(n_samples, p.n * n_steps, dtype=np.int64)
+    """Active updates of a population, by sample."""
     found = np.zeros(n_samples, dtype=np.int64)
-    chunk = max(1, CELLS // (n_steps * p.n))
+    chunk = max(1, CELLS // max(1, n_steps * p.n))
     for first in range(0, n_samples, chunk):
         last = min(first + chunk, n_samples)
-        reached = np.zeros((last - first, n_steps, p.n), dtype=np.bool_)
-        reached[:, :, always] = True
-        for projection in graph.incoming(p.name):
-            _mark(reached, projection, spikes[projection.source], first)
-        found[first:last] = reached.sum(axis=(1, 2))
+        found[first:last] = np.count_nonzero(active_updates(graph, p, spikes, first, last), axis=(1, 2))
     return found
-
-
-def _mark(reached: Bool[np.ndarray, "samples steps neurons"], p: Projection, spikes: Spikes, first: int) -> None:
-    """Set the cells (sample - first, step, neuron) at which spikes of the samples from `first` on arrive."""
-    n_samples, n_steps, n = reached.shape
-    cells = reached.reshape(-1)
-    nonzero = p.weights != 0
-    indices, delays, fan_out = p.indices[nonzero], p.delays[nonzero], p.fan_out()
-    start = np.concatenate([[0], np.cumsum(fan_out)[:-1]])
-    begin, end = np.searchsorted(spikes.sample, np.array((first, first + n_samples), np.int32))
-    for block in _blocks(fan_out[spikes.neuron[begin:end]]):
-        chosen = slice(begin + block.start, begin + block.stop)
-        neuron, fan = spikes.neuron[chosen], fan_out[spikes.neuron[chosen]]
-        offset = np.repeat(start[neuron] - (np.cumsum(fan) - fan), fan)
-        synapse = np.arange(len(offset)) + offset
-        step = np.repeat(spikes.step[chosen], fan) + delays[synapse]
-        row = np.repeat(spikes.sample[chosen].astype(np.int64) - first, fan) * n_steps + step
-        in_time = step < n_steps
-        cells[row[in_time] * n + indices[synapse][in_time]] = True
-
-
-def _blocks(sizes: Int64[np.ndarray, " events"]) -> Iterator[slice]:
-    """Consecutive slices of at most EVENTS in sum (or of one element)."""
-    ends = np.cumsum(sizes)
-    begin = 0
-    while begin < len(sizes):
-        done = int(ends[begin] - sizes[begin])
-        end = max(begin + 1, int(np.searchsorted(ends, done + EVENTS, side="right")))
-        yield slice(begin, end)
-        begin = end
