@@ -134,12 +134,10 @@ def latency_of(graph: "Graph", found: "ChipMap", inputs: "dict[str, Spikes]", ch
     import numpy as np
 
     from neuromorph.backends.fast import FastBackend
-    from neuromorph.counts import count
     from neuromorph.energy.latency import latency
 
     some = {name: s.select(np.arange(min(TIMED, s.n_samples))) for name, s in inputs.items()}
-    recording = FastBackend().run(graph, some)
-    return latency(graph, found, {**some, **recording.spikes}, count(graph, some, recording), chip)
+    return latency(graph, found, {**some, **FastBackend().run(graph, some).spikes}, chip)
 
 
 def _latency_table(timed: "Latency") -> Any:

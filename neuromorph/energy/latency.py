@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from neuromorph.counts import Counts
 from neuromorph.energy.terms import Interval
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile, Quantity
-from neuromorph.mapping.activity import core_synops
+from neuromorph.mapping.activity import core_activity
 from neuromorph.mapping.chip_map import ChipMap
-from neuromorph.shapes import Float64
 from neuromorph.spikes import Spikes
 
 NEEDED = ("synop", "neuron_update_active", "neuron_update_inactive")
@@ -44,11 +42,9 @@ class Latency:
         return asdict(self)
 
 
-def latency(
-    graph: Graph, found: ChipMap, spikes: Mapping[str, Spikes], counts: Counts, profile: HardwareProfile, *, host: bool = True
-) -> Latency:
-    """The time of a mapped graph by recorded `spikes` of every population that emits any. `counts` tell how many updates are active;
-    `host`: an embedded processor feeds the input at every step.
+def latency(graph: Graph, found: ChipMap, spikes: Mapping[str, Spikes], profile: HardwareProfile, *, host: bool = True) -> Latency:
+    """The time of a mapped graph by recorded `spikes` of every population that emits any. `host`: an embedded processor feeds the input
+    at every step.
 
     Raises:
         EnergyUnavailable: the profile lacks the time of a synaptic operation or of an update.
@@ -61,7 +57,7 @@ def latency(
         )
     first = next(iter(spikes.values()))
     steps = first.n_steps
-    work, updates = _cores(graph, found, spikes, counts, profile)
+    work, updates = _cores(graph, found, spikes, profile)
     parts: dict[str, Interval | None] = {
         "busiest core, synaptic operations": work,
         "busiest core, neuron updates": updates,
@@ -76,31 +72,18 @@ def latency(
     )
 
 
-def _cores(
-    graph: Graph, found: ChipMap, spikes: Mapping[str, Spikes], counts: Counts, profile: HardwareProfile
-) -> tuple[Interval, Interval]:
+def _cores(graph: Graph, found: ChipMap, spikes: Mapping[str, Spikes], profile: HardwareProfile) -> tuple[Interval, Interval]:
     """Time of the busiest core of every step, summed over the steps of the mean inference: of synaptic operations, of updates."""
-    updates, sums, samples = _updates(graph, found, counts, profile), np.zeros((3, 2)), 0
-    for synops in core_synops(graph, found.partition, spikes):
+    allocated, sums, samples = found.partition.allocated(profile), np.zeros((3, 2)), 0
+    for synops, active in core_activity(graph, found.partition, spikes, profile):
         samples += len(synops)
         for k, end in enumerate(("lo", "v", "hi")):
-            work = synops * getattr(profile.time["synop"], end)
-            busiest = (work + updates[k]).argmax(2)
-            sums[k] += np.take_along_axis(work, busiest[..., None], 2).sum(), updates[k][busiest].sum()
+            synop, with_input, without = (getattr(profile.time[name], end) for name in NEEDED)
+            work, updates = synops * synop, allocated * without + active * (with_input - without)
+            busiest = (work + updates).argmax(2)[..., None]
+            sums[k] += np.take_along_axis(work, busiest, 2).sum(), np.take_along_axis(updates, busiest, 2).sum()
     lo, nominal, hi = sums / max(samples, 1)
     return Interval(lo[0], nominal[0], hi[0]), Interval(lo[1], nominal[1], hi[1])
-
-
-def _updates(graph: Graph, found: ChipMap, counts: Counts, profile: HardwareProfile) -> Float64[np.ndarray, "ends cores"]:
-    """Seconds of the updates of each core in a step, lowest, nominal and highest; active ones by their mean over cores of a population."""
-    active = np.zeros(found.partition.n_cores)
-    for p in graph.neurons:
-        share = counts.active_updates[p.name].sum() / max(counts.updates[p.name].sum(), 1)
-        each = profile.compartments.get(type(p).__name__, 1)
-        np.add.at(active, found.partition.core[p.name], np.diff(found.partition.bounds[p.name]) * each * share)
-    allocated = found.partition.allocated(profile)
-    with_input, without = (profile.time[name] for name in NEEDED[1:])
-    return np.stack([active * getattr(with_input, end) + (allocated - active) * getattr(without, end) for end in ("lo", "v", "hi")])
 
 
 def _way(found: ChipMap, profile: HardwareProfile, steps: int) -> Interval | None:

@@ -84,6 +84,7 @@ def load_of(graph: Graph, found: ChipMap, spikes: Mapping[str, np.ndarray], prof
     slot, sent = found.placement.slot, traffic(graph, found.partition, spikes)
     ew, ns = found.mesh.hops(slot[:, None], slot[None, :])
     in_ew, in_ns = found.mesh.hops(np.zeros_like(slot), slot)
+    borders, in_borders = found.mesh.crossings(slot[:, None], slot[None, :]), found.mesh.crossings(np.zeros_like(slot), slot)
     return Load(
         found.partition.graph_digest,
         found.partition.profile,
@@ -92,6 +93,7 @@ def load_of(graph: Graph, found: ChipMap, spikes: Mapping[str, np.ndarray], prof
         float(sent.between.sum() + sent.entering.sum()),
         float((sent.between * ew).sum() + sent.entering @ in_ew),
         float((sent.between * ns).sum() + sent.entering @ in_ns),
+        float((sent.between * borders).sum() + sent.entering @ in_borders),
     )
 
 

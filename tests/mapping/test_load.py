@@ -1,5 +1,7 @@
 """Energy of a mapped graph: messages and hops walked by hand, every term that the map changes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from neuromorph.energy import estimate, events_of
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph import Graph, Input
 from neuromorph.hardware import HardwareProfile, load_profile
-from neuromorph.mapping import ChipMap, Load, load_of, load_on, map_to_chip
+from neuromorph.mapping import ChipMap, Load, Mesh, load_of, load_on, map_to_chip
 from tests.mapping.test_partition import small
 from tests.mapping.test_traffic import walk
 from tests.strategies import random_graph, random_inputs
@@ -23,9 +25,21 @@ def run(profile: HardwareProfile, seed: int = 0):
     return graph, of_summary(graph, summary), spikes, map_to_chip(graph, profile, spikes)[0]
 
 
-def by_hand(graph: Graph, found: ChipMap, spikes: dict[str, np.ndarray]) -> tuple[float, float, float]:
-    """Messages and hops, neuron by neuron."""
-    messages = ew = ns = 0.0
+def borders(mesh: Mesh, a: int, b: int) -> int:
+    """Borders between chips on the way from core a to core b, tile by tile, along the row first."""
+    (x, y, _), (to_x, to_y, _) = mesh.position(np.array([a])), mesh.position(np.array([b]))
+    here, there, passed = [int(x[0]), int(y[0])], [int(to_x[0]), int(to_y[0])], 0
+    for axis, size in ((0, mesh.columns), (1, mesh.rows)):
+        while here[axis] != there[axis]:
+            before = here[axis] // size
+            here[axis] += 1 if there[axis] > here[axis] else -1
+            passed += here[axis] // size != before
+    return passed
+
+
+def by_hand(graph: Graph, found: ChipMap, spikes: dict[str, np.ndarray]) -> tuple[float, float, float, float]:
+    """Messages, hops and borders between chips, neuron by neuron."""
+    messages = ew = ns = between = 0.0
     place = found.placement.slot
     for q in graph.projections:
         target = found.partition.core_of(q.target)
@@ -36,16 +50,25 @@ def by_hand(graph: Graph, found: ChipMap, spikes: dict[str, np.ndarray]) -> tupl
             for core in np.unique(target[q.indices[ends][q.weights[ends] != 0]]):
                 hops = walk(found.mesh, home, int(place[core]))
                 messages, ew, ns = messages + fired, ew + fired * hops[0], ns + fired * hops[1]
-    return messages, ew, ns
+                between += fired * borders(found.mesh, home, int(place[core]))
+    return messages, ew, ns, between
+
+
+def tiny_chips() -> HardwareProfile:
+    """Chips of 2 x 1 tiles with 2 cores each."""
+    profile = small(compartments=6)
+    lie = {"mesh_columns": 2, "mesh_rows": 1, "cores_per_tile": 2, "cores_per_chip": 4, "tiles": 2}
+    return replace(profile, limits={**profile.limits, **lie})
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_messages_and_hops(seed: int) -> None:
-    profile = small(compartments=6)
+@pytest.mark.parametrize("profile", [small(compartments=6), tiny_chips()], ids=["one chip", "several"])
+def test_messages_and_hops(seed: int, profile: HardwareProfile) -> None:
     graph, counts, spikes, found = run(profile, seed)
     load = load_of(graph, found, spikes, profile)
     assert load.cores == found.partition.n_cores > 4
-    assert (load.messages, load.hops_ew, load.hops_ns) == pytest.approx(by_hand(graph, found, spikes))
+    assert (load.messages, load.hops_ew, load.hops_ns, load.between_chips) == pytest.approx(by_hand(graph, found, spikes))
+    assert (load.between_chips > 0) == (found.mesh.chips > 1)
     assert load.compartments == sum(-(-int(n) // 4) * 4 for n in found.partition.used["compartments"])
     assert load_on(graph, profile, spikes) == load
     events = events_of(counts, graph, profile, load)
@@ -74,6 +97,6 @@ def test_maps_of_another_graph_or_chip_are_refused() -> None:
     graph, counts, spikes, _ = run(profile)
     with pytest.raises(EnergyUnavailable, match=r"the map is of another graph or chip \(loihi1\); map this graph on loihi2_estimate"):
         estimate(counts, graph, load_profile("loihi2"), load=load_on(graph, profile, spikes))
-    other = Load("0" * 64, "loihi1", 1, 4, 0.0, 0.0, 0.0)
+    other = Load("0" * 64, "loihi1", 1, 4, 0.0, 0.0, 0.0, 0.0)
     with pytest.raises(EnergyUnavailable, match="another graph"):
         estimate(counts, graph, profile, load=other)
