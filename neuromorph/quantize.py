@@ -5,7 +5,7 @@ folded in) becomes `weight << weight_exp << 6` close to `s * gain * weight`; thr
 A network is invariant to s but for rounding, so s is searched for the least rounding of weights and thresholds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from neuromorph.rules import form_rules
 STATE_MAX = 2**23 - 1
 THRESHOLD_MANTISSA = 2**13  # mantissas stay below it: 16 thresholds fit into v
 CANDIDATES = 32  # scales tried between one power of two and the next
+SYNAPSES = 2**15  # looked at in one go: few enough to stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,44 @@ def unsupported(graph: Graph, profile: HardwareProfile) -> list[str]:
 
 
 def choose_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
-    """Of the scales within one power of two of the largest allowed, that whose rounding of weights and thresholds is least."""
+    """Of the scales within one power of two of the largest allowed, that whose rounding of weights and thresholds is least.
+
+    The errors are added up in blocks; where sums in another order could make the difference, `_rounding` decides.
+    """
     largest = largest_scale(graph, p, profile)
     if isinstance(p, LI):
         return largest
     incoming = _weighted(graph, p)
     candidates = largest * 2 ** (-np.arange(CANDIDATES) / CANDIDATES)
-    return float(min(candidates, key=lambda s: _rounding(p, incoming, float(s), profile)))
+    error = sum((_weight_errors(q, p.gain, candidates, profile) for q in incoming), _threshold_errors(p, candidates))
+    close = candidates[error <= error.min() * (1 + 1e-9) + 1e-15]
+    return float(min(close, key=lambda s: _rounding(p, incoming, float(s), profile)) if len(close) > 1 else close[0])
+
+
+def _rounding(p: LIF, incoming: list[Projection], scale: float, profile: HardwareProfile) -> float:
+    """What `choose_scale` makes least: squares of the relative errors of weights, by projection, and of the worst threshold."""
+    error = sum(quantize_projection(q, p.gain, scale, profile)[1].relative_error ** 2 for q in incoming)
+    return error + float(_threshold_errors(p, np.array([scale]))[0])
+
+
+def _threshold_errors(p: LIF, scales: np.ndarray) -> np.ndarray:
+    return np.array([float(((np.rint(scale * p.v_th / 64) * 64 / scale / p.v_th - 1) ** 2).max()) for scale in scales])
+
+
+def _weight_errors(q: Projection, gain: np.ndarray, scales: np.ndarray, profile: HardwareProfile) -> np.ndarray:
+    """Squares of the relative errors of the weights at each scale, in one pass; no weight is clipped (see `largest_scale`)."""
+    heaviest, step = _heaviest(q, gain), _step(q)
+    factors = [scale / 64 / 2.0 ** _exponent(q, heaviest * (scale / 64), profile) / step for scale in scales]
+    errors, norms = np.zeros(len(scales)), np.zeros(len(scales))
+    for _, driven in _driven(q, gain):
+        exact, error = np.empty_like(driven), np.empty_like(driven)
+        for k, factor in enumerate(factors):
+            np.multiply(driven, factor, out=exact)
+            np.rint(exact, out=error)
+            error -= exact
+            errors[k] += np.einsum("i,i", error, error)  # BLAS would start threads, which cost more
+            norms[k] += np.einsum("i,i", exact, exact)
+    return errors / np.where(norms > 0, norms, 1)
 
 
 def largest_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
@@ -141,7 +173,7 @@ def largest_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
     mantissa is below 2^13); readouts cannot clip even if every source fires at every step, and need no positive exponent.
     """
     incoming = _weighted(graph, p)
-    heaviest = max((float(np.abs(q.weights * p.gain[q.indices]).max()) for q in incoming), default=0.0)
+    heaviest = max((_heaviest(q, p.gain) for q in incoming), default=0.0)
     if isinstance(p, LI):
         return _readout_scale(p, incoming, heaviest, profile)
     fits = 64 * 254 * 2.0 ** profile.limit_range("weight_exp")[1] / heaviest if heaviest else np.inf
@@ -155,17 +187,14 @@ def _weighted(graph: Graph, p: Neurons) -> list[Projection]:
 def _readout_scale(p: LI, incoming: list[Projection], heaviest: float, profile: HardwareProfile) -> float:
     weights = np.zeros(p.n)
     for q in incoming:
-        weights += np.bincount(q.indices, weights=np.abs(q.weights * p.gain[q.indices]), minlength=p.n)
+        own = np.zeros(p.n)
+        for chosen, driven in _driven(q, p.gain):
+            np.add.at(own, q.indices[chosen], np.abs(driven))
+        weights += own
     reach = float(((weights / (1 - p.decay_u) + np.abs(p.bias)) / (1 - p.decay_v)).max())
     bias = float(np.abs(p.bias).max())
     limits = ((0.98 * STATE_MAX, reach), (64 * 254, heaviest), (_bias_limit(profile), bias))
     return min((limit / value for limit, value in limits if value), default=64.0)
-
-
-def _rounding(p: LIF, incoming: list[Projection], scale: float, profile: HardwareProfile) -> float:
-    error = sum(quantize_projection(q, p.gain, scale, profile)[1].relative_error ** 2 for q in incoming)
-    threshold = np.rint(scale * p.v_th / 64) * 64 / scale / p.v_th - 1
-    return error + float((threshold**2).max())
 
 
 def quantize_population(p: Neurons, scale: float, profile: HardwareProfile) -> Neurons:
@@ -228,32 +257,66 @@ def quantize_projection(
     q: Projection, gain: np.ndarray, scale: float, profile: HardwareProfile, exponent: int | None = None
 ) -> tuple[Projection, ProjectionReport]:
     """8-bit weights; synapses that round to zero are dropped. `exponent`: by default the one that just holds the largest."""
-    wanted = q.weights * gain[q.indices] * (scale / 64)
-    low, high = WEIGHT_RANGES[q.sign_mode]
-    step = 2 if q.sign_mode == "mixed" else 1
-    if exponent is None:
-        first, last = profile.limit_range("weight_exp")
-        largest = float(np.abs(wanted).max(initial=0))
-        limit = min(high, -low) if q.sign_mode == "mixed" else max(high, -low)
-        exponent = int(np.clip(np.ceil(np.log2(largest / limit)), first, last)) if largest else 0
-    exact = wanted / 2.0**exponent
-    rounded = np.rint(exact / step) * step
-    integer = np.clip(rounded, low, high).astype(np.int64)
-    keep = integer != 0
+    wanted, largest = np.empty(q.n_synapses), 0.0
+    for chosen, driven in _driven(q, gain):
+        np.multiply(driven, scale / 64, out=wanted[chosen])
+        largest = max(largest, float(np.abs(wanted[chosen]).max()))
     norm = float(np.linalg.norm(wanted))
+    exponent = _exponent(q, largest, profile) if exponent is None else exponent
+    integer, clipped = np.empty(q.n_synapses, np.int64), 0
+    for chosen in _blocks(q):
+        rounded = np.rint(wanted[chosen] / 2.0**exponent / _step(q)) * _step(q)
+        integer[chosen] = np.clip(rounded, *WEIGHT_RANGES[q.sign_mode])
+        clipped += int(np.count_nonzero(rounded != integer[chosen]))
+        wanted[chosen] = integer[chosen] * 2.0**exponent - wanted[chosen]
+    lost = np.flatnonzero(integer == 0)
     report = ProjectionReport(
         name=q.name,
         sign_mode=q.sign_mode,
         scale=scale / 64 / 2.0**exponent,
         weight_exp=exponent,
-        synapses=int(np.count_nonzero(keep)),
-        lost=int(np.count_nonzero(~keep)),
-        clipped=int(np.count_nonzero(rounded != integer)),
-        relative_error=float(np.linalg.norm(integer * 2.0**exponent - wanted)) / (norm or 1.0),
+        synapses=q.n_synapses - len(lost),
+        lost=len(lost),
+        clipped=clipped,
+        relative_error=float(np.linalg.norm(wanted)) / (norm or 1.0),
     )
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(q.rows[keep], minlength=q.n_source))]).astype(np.int64)
-    signs = None if q.signs is None else q.signs[keep]
-    return Projection(q.name, q.source, q.target, indptr, q.indices[keep], integer[keep], q.delays[keep], exponent, signs), report
+    del wanted  # as large as the weights
+    indptr = q.indptr - np.searchsorted(lost, q.indptr)
+    signs = None if q.signs is None else _without(q.signs, lost)
+    kept = (_without(array, lost) for array in (q.indices, integer, q.delays))
+    return Projection(q.name, q.source, q.target, indptr, *kept, weight_exp=exponent, signs=signs), report
+
+
+def _without(array: np.ndarray, lost: np.ndarray) -> np.ndarray:
+    """The array itself where nothing is lost."""
+    return np.delete(array, lost) if len(lost) else array
+
+
+def _blocks(q: Projection) -> Iterator[slice]:
+    """Some synapses at a time, which bounds the memory that is needed."""
+    return (slice(first, min(first + SYNAPSES, q.n_synapses)) for first in range(0, q.n_synapses, SYNAPSES))
+
+
+def _driven(q: Projection, gain: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Weights times the gain of their targets, block by block."""
+    return ((chosen, q.weights[chosen] * gain[q.indices[chosen]]) for chosen in _blocks(q))
+
+
+def _heaviest(q: Projection, gain: np.ndarray) -> float:
+    return max((float(np.abs(driven).max()) for _, driven in _driven(q, gain)), default=0.0)
+
+
+def _step(q: Projection) -> int:
+    """From one weight that can be stored to the next: the sign of mixed ones takes a bit."""
+    return 2 if q.sign_mode == "mixed" else 1
+
+
+def _exponent(q: Projection, largest: float, profile: HardwareProfile) -> int:
+    """The exponent that just holds the largest weight, of those of the chip."""
+    first, last = profile.limit_range("weight_exp")
+    low, high = WEIGHT_RANGES[q.sign_mode]
+    limit = min(high, -low) if q.sign_mode == "mixed" else max(high, -low)
+    return int(np.clip(np.ceil(np.log2(largest / limit)), first, last)) if largest else 0
 
 
 def allowed(profile: HardwareProfile) -> tuple[int | None, int | None]:

@@ -1,5 +1,7 @@
 """Quantisation: numbers worked by hand, ranges, idempotence, refusals with their remedy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from neuromorph.backends import backend
 from neuromorph.errors import QuantizationError
 from neuromorph.graph import ALIF, LI, LIF, Graph, Input, Projection
 from neuromorph.hardware import load_profile
-from neuromorph.quantize import choose_scale, quantize, quantize_population, quantize_projection
+from neuromorph.quantize import CANDIDATES, choose_scale, largest_scale, quantize, quantize_population, quantize_projection
 from tests.strategies import graphs, random_graph, random_inputs
 
 LOIHI1, LOIHI2 = load_profile("loihi1"), load_profile("loihi2")
@@ -90,6 +92,40 @@ def test_every_float_graph_becomes_a_valid_integer_graph(graph: Graph) -> None:
         assert found.lost == np.count_nonzero(before.weights) - np.count_nonzero(after.weights) + np.count_nonzero(before.weights == 0)
         assert found.relative_error == pytest.approx(np.linalg.norm(got - wanted) / (np.linalg.norm(wanted) or 1), abs=1e-12)
         assert np.abs(got - wanted).max() <= 2.0**after.weight_exp * (1 if after.sign_mode == "mixed" else 0.5) * (1 + 1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(graph=graphs(resets=("subtract", "to_value"), per_neuron=True), few=st.booleans(), block=st.sampled_from([1, 7, 2**15]))
+def test_the_scale_is_that_of_the_plain_definition(graph: Graph, few: bool, block: int) -> None:
+    """The first of all candidates, each quantised in full, whose error is least; also where weights of a few values make ties."""
+    graph = _reset_to_zero(graph)
+    if few:
+        graph = graph.replace(projections=tuple(dataclasses.replace(q, weights=np.sign(q.weights) * 0.5) for q in graph.projections))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neuromorph.quantize.SYNAPSES", block)
+        found = {p.name: choose_scale(graph, p, LOIHI2) for p in graph.neurons}
+    for p in graph.neurons:
+        candidates = largest_scale(graph, p, LOIHI2) * 2 ** (-np.arange(CANDIDATES) / CANDIDATES)
+        incoming = [q for q in graph.incoming(p.name) if q.weights.any()]
+        wanted = candidates[0] if isinstance(p, LI) else min(candidates, key=lambda s: plain_rounding(p, incoming, float(s)))
+        assert found[p.name] == wanted
+
+
+def plain_rounding(p: LIF, incoming: list[Projection], scale: float) -> float:
+    error = sum(quantize_projection(q, p.gain, scale, LOIHI2)[1].relative_error ** 2 for q in incoming)
+    threshold = np.rint(scale * p.v_th / 64) * 64 / scale / p.v_th - 1
+    return error + float((threshold**2).max())
+
+
+def test_results_do_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a readout's scale, whose sums are those of one pass, and where synapses are lost."""
+    rng = np.random.default_rng(1)
+    graph = _reset_to_zero(random_graph(rng, max_neurons=60))
+    whole, report = quantize(graph, LOIHI2)
+    monkeypatch.setattr("neuromorph.quantize.SYNAPSES", 5)
+    blocks, same = quantize(graph, LOIHI2)
+    assert blocks == whole
+    assert same == report
 
 
 def _reset_to_zero(graph: Graph) -> Graph:
