@@ -15,7 +15,7 @@ from neuromorph.mapping.memory import Memory, index_bits, internal_bits
 from neuromorph.quantize import allowed, setting_groups
 from neuromorph.shapes import Int64
 
-SYNAPSES = 2**22
+SYNAPSES = 2**18
 """Synapses that are looked at in one go, which bounds the memory that is needed."""
 RESOURCES = ("compartments", "in_axons", "out_axons", "synapse_bits", "compartment_profiles", "vth_profiles")
 
@@ -75,14 +75,17 @@ def reach(q: Projection, bounds: Int64[np.ndarray, " bounds"]) -> Iterator[Reach
     while first < q.n_source:
         full = int(np.searchsorted(q.indptr, q.indptr[first] + SYNAPSES, side="right")) - 1
         last = max(full, first + 1)
-        chosen = slice(q.indptr[first], q.indptr[last])
-        row = np.repeat(np.arange(first, last), np.diff(q.indptr[first : last + 1]))
+        chosen, starts = slice(q.indptr[first], q.indptr[last]), q.indptr[first : last + 1] - q.indptr[first]
         ends, used = slice_of[q.indices[chosen]], q.weights[chosen] != 0
         if not used.all():
-            row, ends = row[used], ends[used]
+            ends, starts = ends[used], starts - np.searchsorted(np.flatnonzero(~used), starts)
         # targets ascend within a row, so that the synapses of an axon are neighbours
-        begins = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(ends, prepend=-1) != 0))
-        yield Reach(row[begins], ends[begins], np.diff(begins, append=len(row)))
+        new = np.ones(len(ends), np.bool_)
+        np.not_equal(ends[1:], ends[:-1], out=new[1:])
+        new[starts[:-1][np.diff(starts) > 0]] = True
+        begins = np.flatnonzero(new)
+        row = np.repeat(np.arange(first, last), np.diff(np.searchsorted(begins, starts)))
+        yield Reach(row, ends[begins], np.diff(begins, append=len(ends)))
         first = last
 
 
@@ -135,7 +138,12 @@ def _settings(p: Neurons, profile: HardwareProfile, cut: np.ndarray) -> tuple[np
 
 def _numbered(values: list[np.ndarray]) -> np.ndarray:
     """The number of the tuple that each neuron has."""
-    return np.unique(np.stack(values, 1), axis=0, return_inverse=True)[1].reshape(-1)
+    number = np.zeros(len(values[0]), np.int64)
+    for value in values:
+        if (value != value[0]).any():
+            known, which = np.unique(value, return_inverse=True)
+            number = np.unique(number * len(known) + which, return_inverse=True)[1]
+    return number
 
 
 def _different(settings: np.ndarray, cut: np.ndarray) -> np.ndarray:

@@ -52,16 +52,21 @@ class Memory:
     def __init__(
         self, q: Projection, size: Int64[np.ndarray, " slices"], index: Int64[np.ndarray, " slices"], profile: HardwareProfile
     ) -> None:
-        self._size, self._index, self._known = size, index, known(profile)
+        self._size, self._known = size, known(profile)
         self._axons, self._listed = np.zeros_like(size), np.zeros_like(size)
         if self._known:
             delay = max(q.max_delay - 1, 0).bit_length()
             self._each, self._word = profile.widest("weight_bits") + delay, profile.limit("synapse_word_bits")
+            # bits of an axon by its slice and synapses: looked up, divisions being slow
+            widths, which = np.unique(index, return_inverse=True)
+            most = np.arange(int(size.max()) + 1)
+            self._table = axon_bits(most, self._each + widths[:, None], self._word).reshape(-1)
+            self._row = which * len(most)
 
     def add(self, slices: Int64[np.ndarray, " axons"], synapses: Int64[np.ndarray, " axons"]) -> None:
         """Axons by the slice in which they end, and their synapses."""
         if self._known:
-            bits = axon_bits(synapses, self._each + self._index[slices], self._word)
+            bits = self._table[self._row[slices] + synapses]
             self._axons += np.bincount(slices, minlength=len(self._size))
             self._listed += np.bincount(slices, bits, len(self._size)).astype(np.int64)
 

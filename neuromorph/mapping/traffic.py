@@ -34,5 +34,5 @@ def traffic(graph: Graph, partition: Partition, spikes: Mapping[str, np.ndarray]
             if sender is None:
                 np.add.at(entering, target, fired[axons.row])
             else:
-                np.add.at(between, (sender[axons.row], target), fired[axons.row])
+                np.add.at(between.reshape(-1), sender[axons.row] * n + target, fired[axons.row])
     return Traffic(between, entering)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromorph.mapping import Mesh, Traffic, place
+from neuromorph.mapping.exchange import Exchanges, Problem
 
 
 def random_traffic(seed: int, n: int) -> Traffic:
@@ -40,10 +41,19 @@ def test_best_of_all_orders(seed: int) -> None:
     assert placed.greedy_cost == cost(found, hops, range(6))
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 20))
-def test_of_any_placement(seed: int, n: int) -> None:
-    """Cores do not share a place, the cost is what pairs sum up to, greedy is not better, and the same seed gives the same."""
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 20), st.booleans())
+def test_of_any_placement(seed: int, n: int, together: bool) -> None:
+    """Cores do not share a place, the cost is what pairs sum up to, greedy is not better, and the same seed gives the same; all cores at
+    once, or chip by chip.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neuromorph.mapping.placement.TOGETHER", 1024 if together else 0)
+        patch.setattr("neuromorph.mapping.placement.MOST_TRIES", 20)
+        hold(seed, n)
+
+
+def hold(seed: int, n: int) -> None:
     mesh, found = Mesh(3, 2, 2, chips=2), random_traffic(seed, n)
     hops = all_hops(mesh)
     placed = place(found, mesh, starts=1, seed=seed)
@@ -53,3 +63,30 @@ def test_of_any_placement(seed: int, n: int) -> None:
     assert placed.cost == pytest.approx(cost(found, hops, placed.slot))
     assert placed.cost <= placed.greedy_cost
     assert np.array_equal(place(found, mesh, starts=1, seed=seed).slot, placed.slot)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(2, 9))
+def test_gains_of_exchanges(seed: int, things: int, places: int) -> None:
+    """After every exchange, what each further one takes off the cost is the difference of two sums over pairs."""
+    rng, n = np.random.default_rng(seed), min(things, places)
+    flow, distance = np.triu(rng.integers(0, 9, (n, n)), 1), np.triu(rng.integers(0, 9, (places, places)), 1)
+    problem = Problem((flow + flow.T) / 2, (distance + distance.T) * 1.0, rng.integers(0, 9, (n, places)) / 2)
+
+    def total(order: np.ndarray) -> float:
+        pairs = sum(problem.flow[a, b] * problem.distance[order[a], order[b]] for a in range(n) for b in range(n))
+        return float(pairs + 2 * sum(problem.pull[a, order[a]] for a in range(n)))
+
+    each = Exchanges(problem, rng.permutation(places))
+    for _ in range(4):
+        assert each.cost == total(each.order)
+        for a in range(n):
+            for b in range(places):
+                other = each.order.copy()
+                other[[a, b]] = other[[b, a]]
+                assert each.gain[a, b] == each.cost - total(other)
+        a, b = rng.integers(n), rng.integers(places)
+        if a != b:
+            each.exchange(int(a), int(b))
+    relaxed = problem.relaxed(rng)
+    assert sorted(relaxed.tolist()) == list(range(places))
