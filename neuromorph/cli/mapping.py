@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from neuromorph.energy.latency import Latency
     from neuromorph.graph import Graph
     from neuromorph.hardware import HardwareProfile
-    from neuromorph.mapping import ChipMap
+    from neuromorph.mapping import Load
     from neuromorph.spikes import Spikes
 
 Chip = Annotated[str, typer.Option("--profile", help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")]
-SHOWN = 16  # cores in the table of a map
-TIMED = 64  # samples from which the time of an inference is estimated
 MARKS = {"kept": "", "split": "[yellow]split", "broken": "[bold red]broken"}
 
 
@@ -60,11 +58,12 @@ def map_(
     everything: Annotated[bool, typer.Option("--all", help="Show all cores, not the fullest alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Divide a graph among the cores of a chip, and place these so that messages pass few routers; with spikes, tell the time it takes.
+    """Divide a graph among the cores of a chip, and place these so that messages pass few routers. With spikes, tell what every core
+    does and costs, what passes between chips, and the time it takes.
 
     Example: neuromorph map runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --plot cores.png
     """
-    from neuromorph.energy.latency import NEEDED
+    from neuromorph.cli.mapped import core_table, described, latency_table, refusals, run_on
     from neuromorph.graph import load
     from neuromorph.hardware import load_profile
     from neuromorph.mapping import map_to_chip, save_map
@@ -72,42 +71,22 @@ def map_(
 
     chip = load_profile(profile)
     graph = integers_for(load(model), chip)
-    for complaint in unsupported(graph, chip):
+    lacking = unsupported(graph, chip)
+    for complaint in lacking:
         messages.print(f"[yellow]the chip cannot run it:[/] {escape(complaint)}", highlight=False)
     given = load_spikes_and_labels(inputs, samples)[0] if inputs else {}
-    spikes = spikes_of_neurons(graph, given, as_json) if given else None
-    found, traffic = map_to_chip(graph, chip, spikes, seed=seed)
-    timed = latency_of(graph, found, given, chip) if given and set(NEEDED) <= set(chip.time) else None
+    mean = spikes_of_neurons(graph, given, as_json) if given else None
+    found, traffic = map_to_chip(graph, chip, mean, seed=seed)
+    run = run_on(graph, found, chip, given, mean, as_json) if mean else None
     target = out or model.with_suffix(f".{chip.id}.map.json")
-    save_map(target, found)
+    save_map(target, found, run.load if run else None)
     if plot:
         from neuromorph.report.cores import plot_cores
 
         plot_cores(found, traffic, chip, plot)
-    data, full = found.to_dict(), found.fullness(chip)
-    cores = sorted(data["cores"], key=lambda c: -full[c["core"]])[: None if everything else SHOWN]
-    rows = [
-        (
-            c["core"],
-            c["chip"],
-            f"{c['column']}, {c['row']}",
-            ", ".join(f"{name} {a}-{b - 1}" for name, a, b in c["slices"]),
-            100 * full[c["core"]],
-        )
-        for c in cores
-    ]
-    left_out = f"; {len(full) - len(rows)} more cores: --all" if len(rows) < len(full) else ""
-    saved = 1 - found.placement.cost / found.placement.greedy_cost if found.placement.greedy_cost else 0.0
-    caption = (
-        f"messages x hops: {found.placement.cost:,.0f}, {100 * saved:.3g} % less than cores in order; {found.mesh.chips} chip(s){left_out}"
-    )
-    columns = ["core", "chip", "tile", "neurons", "fullest resource %"]
-    emit(
-        as_json,
-        {"file": str(target), **data, "latency": timed.to_dict() if timed else None},
-        table(f"{target}: {found.partition.n_cores} cores", columns, rows, caption),
-        *([_latency_table(timed)] if timed else []),
-    )
+    data = {"file": str(target), "unsupported": list(lacking), **described(found, chip, run)}
+    timed = [latency_table(run.latency)] if run and run.latency else []
+    emit(as_json, data, core_table(data, everything), *timed, *(refusals(run) if run else []))
 
 
 def integers_for(graph: "Graph", chip: "HardwareProfile") -> "Graph":
@@ -129,23 +108,18 @@ def spikes_of_neurons(graph: "Graph", inputs: "dict[str, Spikes]", quiet: bool) 
         return FastBackend().summarise(graph, inputs, progress=progress).mean_spikes()
 
 
-def latency_of(graph: "Graph", found: "ChipMap", inputs: "dict[str, Spikes]", chip: "HardwareProfile") -> "Latency":
-    """The time of the mean inference over the first samples."""
-    import numpy as np
+def mapped_load(
+    graph: "Graph", chip: "HardwareProfile", mean: "dict[str, Any]", inputs: "dict[str, Spikes]", step_seconds: float
+) -> "tuple[Load, Latency | None]":
+    """What a graph asks of a chip on which it is mapped, by the `mean` spikes of every neuron; and the time of the first samples, where
+    the profile can tell it and no step is shorter than `step_seconds`.
+    """
+    from neuromorph.cli.mapped import recorded
+    from neuromorph.energy.latency import NEEDED, latency
+    from neuromorph.mapping import load_of, map_to_chip
 
-    from neuromorph.backends.fast import FastBackend
-    from neuromorph.energy.latency import latency
-
-    some = {name: s.select(np.arange(min(TIMED, s.n_samples))) for name, s in inputs.items()}
-    return latency(graph, found, {**some, **FastBackend().run(graph, some).spikes}, chip)
-
-
-def _latency_table(timed: "Latency") -> Any:
-    rows = [
-        (name, *(f"{1e6 * x:.4g}" for x in (t.lo, t.nominal, t.hi))) for name, t in (*timed.parts.items(), ("[bold]in all", timed.total))
-    ]
-    title = f"Time per inference of {timed.n_steps} steps, microseconds"
-    caption = f"estimate, not a measurement; mean of {timed.n_samples} samples, without waiting for real time"
-    if timed.not_counted:
-        caption += f"; not counted (no number in the profile): {', '.join(timed.not_counted)}"
-    return table(title, ["part", "lowest", "nominal", "highest"], rows, caption)
+    found = map_to_chip(graph, chip, mean)[0]
+    load = load_of(graph, found, mean, chip)
+    if not set(NEEDED) <= set(chip.time):
+        return load, None
+    return load, latency(graph, found, recorded(graph, inputs, quiet=True), chip, step_seconds=step_seconds)

@@ -107,9 +107,10 @@ def load_on(graph: Graph, profile: HardwareProfile, spikes: Mapping[str, np.ndar
     return load_of(graph, map_to_chip(graph, profile, spikes, seed=seed)[0], spikes, profile)
 
 
-def save_map(path: str | os.PathLike[str], found: ChipMap) -> None:
-    """Write a map as JSON, atomically."""
-    atomic_write(path, (json.dumps(found.to_dict(), indent=1) + "\n").encode())
+def save_map(path: str | os.PathLike[str], found: ChipMap, load: Load | None = None) -> None:
+    """Write a map as JSON, atomically, and its `load` beside it, which reading the map leaves out."""
+    beside = {"load": asdict(load)} if load else {}
+    atomic_write(path, (json.dumps(found.to_dict() | beside, indent=1) + "\n").encode())
 
 
 def load_map(path: str | os.PathLike[str], graph: Graph) -> ChipMap:
