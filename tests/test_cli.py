@@ -139,8 +139,34 @@ def test_energy(files: Path) -> None:
     args = ("energy", files / "model.h5", files / "model.inputs.h5", "--profile", "loihi2", "--what-if")
     data = json.loads(call(*args, "--json"))
     (report,) = data["energy"]
-    assert 0 < report["lo"] <= report["nominal"] <= report["hi"]
+    assert 0 < report["total"]["lo"] <= report["total"]["nominal"] <= report["total"]["hi"]
     assert "estimate, not a measurement" in call(*args)
+
+
+def test_energy_on_a_map_beside_other_machines(files: Path) -> None:
+    graph = load(files / "model.h5")
+    name = graph.projections[0].name
+    args = ("energy", files / "model.h5", files / "model.inputs.h5", "--profile", "loihi2", "--what-if")
+    more = (*args, "--map", "--step-us", "0", "--plastic", name, "--epoch", "2", "--lstm", "8,1")
+    data = json.loads(call(*more, "--json"))
+    (report,) = data["energy"]
+    assert report["seconds"] == report["latency"]["wall"] == pytest.approx(report["latency"]["total"])
+    assert "energy.synapse_learn_update" in {t["quantity"] for t in report["terms"]}
+    assert len({c["network"] for c in data["comparators"]}) == 3
+    assert len(data["break_even"]) == len(data["comparators"])
+    shown = call(*more)
+    assert "costs less" in shown
+    assert "time the chip needs" in shown
+    assert "costs less" not in call(*args, "--step-us", "500")
+    for wrong, told in (
+        ("--step-us 0", "add --map"),
+        ("--lstm many", "UNITS,INPUTS"),
+        ("--lstm 0", "1 or more"),
+        ("--plastic x", "no projection"),
+    ):
+        refused = program(*args, *wrong.split())
+        assert refused.returncode == 2
+        assert told in refused.stderr
 
 
 def test_profiles(files: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from neuromorph.cli import chain, data, demonstration, hardware, health, lava, mapping, netx, simulate, training, validation
+from neuromorph.cli import chain, data, demonstration, energy, hardware, health, lava, mapping, netx, simulate, training, validation
 from neuromorph.cli.output import messages
 from neuromorph.errors import NeuromorphError
 
@@ -25,7 +25,7 @@ app.command("map")(mapping.map_)
 app.command()(netx.netx)
 app.command()(simulate.run)
 app.command()(validation.validate)
-app.command()(chain.energy)
+app.command()(energy.energy)
 app.command()(demonstration.report)
 app.add_typer(hardware.app, name="profiles")
 app.add_typer(data.app, name="data")

@@ -1,12 +1,12 @@
-"""Commands on saved graphs: look at one, quantise it, run it, validate a simulator with it, estimate its energy."""
+"""Commands on saved graphs: look at one, quantise it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuromorph.cli.inputs import Inputs, Model, Samples, load_model_and_spikes
-from neuromorph.cli.output import Json, cell, console, emit, joules, progress_bar, table
+from neuromorph.cli.inputs import Model
+from neuromorph.cli.output import Json, cell, emit, progress_bar, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -161,50 +161,6 @@ def _improvement(found: "Calibration | None") -> str | None:
         f"calibrated on {found.samples} samples: {before[0]:.3g} -> {after[0]:.3g} % of spikes differ, "
         f"readout error {before[1]:.3g} -> {after[1]:.3g} %"
     )
-
-
-def energy(
-    model: Model,
-    inputs: Inputs,
-    profile: Annotated[list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi2].")] = None,
-    samples: Samples = None,
-    mapped: Annotated[bool, typer.Option("--map", help="Map the graph on each chip: messages to every core, hops, cores in use.")] = False,
-    what_if: Annotated[bool, typer.Option(help="Estimate even where the chip lacks a neuron form of the graph.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Estimate energy per inference from counted spikes, synaptic operations and neuron updates.
-
-    An estimate, never a measurement: lowest, nominal and highest value by the ranges of the profile's sources.
-
-    Example: neuromorph energy runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --profile loihi2
-    """
-    from neuromorph.backends.fast import FastBackend
-    from neuromorph.counts import of_summary
-    from neuromorph.energy import estimate
-    from neuromorph.hardware import load_profile
-    from neuromorph.mapping import load_on
-
-    graph, spikes, _ = load_model_and_spikes(model, inputs, samples)
-    with progress_bar("fast", as_json) as progress:
-        summary = FastBackend().summarise(graph, spikes, progress=progress)
-    counts = of_summary(graph, summary)
-    chips = [load_profile(name) for name in profile or ["loihi2"]]
-    loads = [load_on(graph, chip, summary.mean_spikes()) if mapped else None for chip in chips]
-    reports = [estimate(counts, graph, chip, load=load, what_if=what_if) for chip, load in zip(chips, loads)]
-    if as_json:
-        emit(True, {"counts": counts.to_dict(), "energy": [r.to_dict() for r in reports]})
-        return
-    for report in reports:
-        console.print(energy_table(report))
-
-
-def energy_table(report: Any) -> Any:
-    """One estimate with its breakdown."""
-    rows = [(t.name, t.count, joules(t.lo), joules(t.nominal), joules(t.hi)) for t in report.terms]
-    rows += [(f"[bold]{name}", None, joules(s.lo), joules(s.nominal), joules(s.hi)) for name, s in report.scopes.items()]
-    mark = " (WHAT IF: the chip lacks a form of this graph)" if report.what_if else ""
-    caption = f"estimate, not a measurement; not counted: {', '.join(report.not_counted)}"
-    return table(f"{report.profile}: energy per inference{mark}", ["term", "count", "lowest", "nominal", "highest"], rows, caption)
 
 
 def _populations(graph: "Graph") -> list[dict[str, Any]]:

@@ -69,9 +69,9 @@ def summary_tables(summary: dict[str, Any]) -> list[Any]:
     energy = [
         (
             e["profile"] + (" (what if)" if e["what_if"] else ""),
-            joules(e["lo"]),
-            joules(e["nominal"]),
-            joules(e["hi"]),
+            joules(e["total"]["lo"]),
+            joules(e["total"]["nominal"]),
+            joules(e["total"]["hi"]),
             joules(e["scopes"]["dynamic"]["nominal"]),
         )
         for e in summary["energy"]

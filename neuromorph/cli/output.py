@@ -67,9 +67,14 @@ def progress_bar(label: str, quiet: bool, unit: str = "samples") -> Iterator[Cal
 
 def joules(value: float | None) -> str:
     """Energy with an SI prefix and three digits."""
-    if value is None:
-        return "-"
-    for factor, unit in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ")):
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value / 1e-12:.3g} pJ"
+    return "-" if value is None else _scaled(value, "J")
+
+
+def seconds(value: float) -> str:
+    """Time with an SI prefix and three digits."""
+    return _scaled(value, "s")
+
+
+def _scaled(value: float, unit: str) -> str:
+    factor, prefix = next(((f, p) for f, p in ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")) if abs(value) >= f), (1e-12, "p"))
+    return f"{value / factor:.3g} {prefix}{unit}"

@@ -44,12 +44,12 @@ def price_with_memory(counts: Counts, graph: Graph, profile: HardwareProfile) ->
     return (
         Term("dynamic", "synaptic operations, additions", "energy.add_int32", synops, add),
         Term("dynamic", "synaptic operations, addresses", "energy.add_int32", synops, add),
-        Term("dynamic", "neuron updates, decays", "energy.mul_int32", states, mul),
-        Term("dynamic", "neuron updates, sums and comparisons", "energy.add_int32", states + comparisons, add),
+        Term("dynamic", "neuron updates, decays", "energy.mul_int32", states, mul, fixed=True),
+        Term("dynamic", "neuron updates, sums and comparisons", "energy.add_int32", states + comparisons, add, fixed=True),
         Term("dynamic", "weights and indices read", "energy.sram", synops, _words(weights, SYNAPSE, at_most=1)),
         Term("dynamic", "row pointers read", "energy.sram", lookups, _words(weights, 2 * WORD)),
         Term("dynamic", "accumulators read and written, synaptic", "energy.sram", synops, _words(cells, 2 * WORD, at_most=2)),
-        Term("dynamic", "states and accumulators read and written", "energy.sram", states + updates, _words(cells, 2 * WORD)),
+        Term("dynamic", "states and accumulators read and written", "energy.sram", states + updates, _words(cells, 2 * WORD), fixed=True),
         Term("dynamic", "spike events written and read", "energy.sram", sum(mean["spikes"].values()), _words(events, 2 * WORD)),
     )
 

@@ -5,58 +5,23 @@ out, which on Intel's own LSNN misses the measured energy 39 times over; here ea
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from neuromorph.counts import Counts
+from neuromorph.energy.latency import Latency
 from neuromorph.energy.memory import price_with_memory
+from neuromorph.energy.report import SCOPES, EnergyReport
 from neuromorph.energy.terms import Events, Interval, Term, price
 from neuromorph.errors import EnergyUnavailable
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile, Quantity
 from neuromorph.hardware.schema import UPDATE_ACCOUNTS
+from neuromorph.learning import Learning
 from neuromorph.mapping.load import Load
 from neuromorph.quantize import unsupported
 
 HOPS = {"hop_ew": "east-west", "hop_ns": "north-south"}
 ANALYTIC_CLASSES = ("op-count-proxy", "op-and-memory-model", "ann-reference")  # conventions on paper, no chips
-
-
-@dataclass(frozen=True)
-class EnergyReport:
-    """Energy per inference [J] on one chip.
-
-    `terms`: the breakdown; `scopes`: its sums, of `dynamic`, `static` and `embedded_cpu` those that the profile has
-    numbers for; `total`: their sum. `discrepancy`: measured over predicted dynamic energy where someone measured,
-    `corrected_dynamic`: the dynamic energy times that, beside the total and not in it. `seconds`: time per inference
-    that static power runs for. `not_counted`: what is left out, in words. `what_if`: the chip cannot run this very
-    network, or is not known to; `reasons` say why. `provenance`: which numbers were published, derived, estimated.
-    """
-
-    profile: str
-    title: str
-    warning: str
-    scope: str
-    seconds: float
-    terms: tuple[Term, ...]
-    scopes: Mapping[str, Interval]
-    total: Interval
-    discrepancy: Quantity | None
-    corrected_dynamic: Interval | None
-    not_counted: tuple[str, ...]
-    what_if: bool
-    reasons: tuple[str, ...]
-    provenance: Mapping[str, tuple[str, ...]]
-
-    def to_dict(self) -> dict[str, Any]:
-        terms = [{**asdict(term), "lo": term.lo, "nominal": term.nominal, "hi": term.hi} for term in self.terms]
-        return {**asdict(self), "terms": terms, **asdict(self.total)}
-
-    def __str__(self) -> str:
-        low, nominal, high = (f"{1e6 * x:.3g}" for x in (self.total.lo, self.total.nominal, self.total.hi))
-        mark = "; WHAT IF: the chip is not known to run this network" if self.what_if else ""
-        return f"{self.profile}: {nominal} uJ per inference, {low} to {high} (estimate{mark})"
 
 
 def estimate(
@@ -65,47 +30,53 @@ def estimate(
     profile: HardwareProfile,
     *,
     load: Load | None = None,
+    latency: Latency | None = None,
+    learning: Learning | None = None,
     what_if: bool = False,
     step_seconds: float | None = None,
 ) -> EnergyReport:
     """Estimate the mean energy of one sample of a counted run on a chip.
 
     `load`: what a map of the graph on this chip asks (`mapping.load_of`): messages to every core, hops, cores in use; without it each
-    spike is one message, and the fewest cores that hold the neurons are on. `what_if`: also answer for a chip that lacks a neuron form of
-    the graph. `step_seconds`: wall time of a step, for static power; the graph's dt (real time) by default.
+    spike is one message, and the fewest cores that hold the neurons are on. `latency`: the time of the mapped graph
+    (`energy.latency.latency`); static power then runs for its wall time. `step_seconds`: without a latency the wall time of a step, by
+    default the graph's dt (real time). `learning`: which synapses are plastic. `what_if`: also answer for a chip that lacks a neuron form
+    of the graph.
 
     Raises:
-        EnergyUnavailable: the counts or the map are of another graph or chip; the chip cannot run it and `what_if` is False; or the profile
-            lacks a number, named in the message.
+        EnergyUnavailable: the counts, the map or the latency are of another graph or chip; the chip cannot run it and `what_if` is False;
+            or the profile lacks a number, named in the message.
+        GraphError: `learning` names a projection that the graph lacks.
     """
-    if counts.graph_digest != graph.digest():
-        raise EnergyUnavailable("Energy: the counts are of another graph; count the run of this graph, then estimate.")
-    if load and (load.graph_digest, load.profile) != (counts.graph_digest, profile.id):
-        raise EnergyUnavailable(f"Energy: the map is of another graph or chip ({load.profile}); map this graph on {profile.id}.")
+    _refuse_strangers(counts, graph, profile, load, latency, step_seconds)
     lacking = tuple(unsupported(graph, profile)) if profile.compilable else ()
     if lacking and not what_if:
         raise EnergyUnavailable(f"{lacking[0]} For an estimate as if {profile.id} could, say what_if=True.")
     if profile.chip_class == "op-and-memory-model":
         dynamic = price_with_memory(counts, graph, profile)
     else:
-        dynamic = price(events_of(counts, graph, profile, load), profile)
-    seconds = counts.n_steps * (graph.dt if step_seconds is None else step_seconds)
+        dynamic = price(events_of(counts, graph, profile, load, learning), profile)
+    least = latency.step_seconds if latency else graph.dt if step_seconds is None else step_seconds
+    seconds = latency.wall if latency else Interval.exactly(counts.n_steps * least)
     cores = load.cores if load else fewest_cores(graph, profile)
     terms = (*dynamic, *_static(profile, cores, seconds), *_embedded_cpu(profile, counts.n_steps, seconds))
-    scopes = {scope: _sum(t for t in terms if t.scope == scope) for scope in dict.fromkeys(t.scope for t in terms)}
+    scopes = {scope: _sum(t for t in terms if t.scope == scope) for scope in SCOPES}
     reasons = lacking or _unknown(profile)
     factor = profile.model_discrepancy
     return EnergyReport(
         profile=profile.id,
         title=profile.title,
         warning=profile.warning,
-        scope=_explain(profile, counts, cores, seconds, scopes, mapped=load is not None),
-        seconds=seconds,
+        scope=" ".join(_explain(profile, counts, cores, seconds, scopes, mapped=load is not None)),
         terms=terms,
         scopes=scopes,
-        total=_sum(terms),
+        total=sum((known for known in scopes.values() if known), Interval.exactly(0)),
+        whole_chips=_whole_chips(profile, cores, seconds),
+        seconds=seconds,
+        step_seconds=least,
+        latency=latency,
         discrepancy=factor,
-        corrected_dynamic=scopes["dynamic"].scaled(factor) if factor else None,
+        corrected_dynamic=scopes["dynamic"] * Interval.of(factor) if factor and scopes["dynamic"] else None,
         not_counted=_not_counted(profile, scopes, mapped=load is not None),
         what_if=bool(reasons),
         reasons=reasons,
@@ -113,7 +84,29 @@ def estimate(
     )
 
 
-def events_of(counts: Counts, graph: Graph, profile: HardwareProfile, load: Load | None = None) -> Events:
+def _refuse_strangers(
+    counts: Counts, graph: Graph, profile: HardwareProfile, load: Load | None, latency: Latency | None, step_seconds: float | None
+) -> None:
+    if counts.graph_digest != graph.digest():
+        raise EnergyUnavailable("Energy: the counts are of another graph; count the run of this graph, then estimate.")
+    if load and (load.graph_digest, load.profile) != (counts.graph_digest, profile.id):
+        raise EnergyUnavailable(f"Energy: the map is of another graph or chip ({load.profile}); map this graph on {profile.id}.")
+    if latency and (latency.graph_digest, latency.profile, latency.n_steps) != (counts.graph_digest, profile.id, counts.n_steps):
+        raise EnergyUnavailable(
+            f"Energy: the latency is of another graph, chip or run ({latency.profile}, {latency.n_steps} steps); tell that of this graph "
+            f"on {profile.id} over {counts.n_steps} steps."
+        )
+    if latency and step_seconds not in (None, latency.step_seconds):
+        raise EnergyUnavailable(
+            f"Energy: step_seconds is {step_seconds}, that of the latency {latency.step_seconds}; give it to one of them."
+        )
+    if step_seconds is not None and not latency and not 0 < step_seconds < math.inf:
+        raise EnergyUnavailable(
+            f"Energy: step_seconds is {step_seconds}; give a time above 0, or a latency (of a mapped graph) for steps as fast as they go."
+        )
+
+
+def events_of(counts: Counts, graph: Graph, profile: HardwareProfile, load: Load | None = None, learning: Learning | None = None) -> Events:
     """The mean inference of a counted run in the events of a chip: compartments per neuron, groups of compartments,
     whole crossbar rows; of a mapped graph groups core by core, messages core by core, and hops.
     """
@@ -133,6 +126,7 @@ def events_of(counts: Counts, graph: Graph, profile: HardwareProfile, load: Load
         messages=load.messages if load else messages,
         hops_ew=load.hops_ew if load else 0,
         hops_ns=load.hops_ns if load else 0,
+        learning_updates=learning.updates(graph, counts.n_steps) if learning else 0,
     )
 
 
@@ -150,38 +144,55 @@ def _limit(profile: HardwareProfile, name: str) -> int | None:
     return profile.limit(name) if name in profile.limits else None
 
 
-def _static(profile: HardwareProfile, cores: int | None, seconds: float) -> list[Term]:
+def _static(profile: HardwareProfile, cores: int | None, seconds: Interval) -> Iterator[Term]:
     """Static power over the run: of the cores used where known per core, else of whole chips."""
-    per_core, per_chip = profile.power.get("static_per_core"), profile.power.get("static_per_chip")
-    if per_core and cores:
-        return [Term("static", f"static power, {cores} core(s) [core s]", "power.static_per_core", cores * seconds, per_core)]
-    if per_chip and cores:
+    if cores and (per_core := profile.power.get("static_per_core")):
+        yield _lasting("static", f"static power, {cores} core(s) [core s]", "power.static_per_core", cores, per_core, seconds)
+    elif cores and (per_chip := profile.power.get("static_per_chip")):
         chips = _chips(profile, cores)
-        return [Term("static", f"static power, {chips} chip(s) [chip s]", "power.static_per_chip", chips * seconds, per_chip)]
-    if profile.counts_neuron_updates == "folded-into-static":
+        yield _lasting("static", f"static power, {chips} chip(s) [chip s]", "power.static_per_chip", chips, per_chip, seconds)
+    elif profile.counts_neuron_updates == "folded-into-static":
         raise EnergyUnavailable(
             f"Profile {profile.id!r}: neuron updates are part of its static power, but it lacks power.static_per_chip or "
             "limits.compartments_per_core; add them with their sources."
         )
-    return []
+
+
+def _lasting(scope: str, name: str, quantity: str, many: int, power: Quantity, seconds: Interval) -> Term:
+    """A power that flows for the wall time."""
+    spread = seconds.lo / seconds.nominal, seconds.hi / seconds.nominal
+    return Term(scope, name, quantity, many * seconds.nominal, power, spread, fixed=True)
+
+
+def _whole_chips(profile: HardwareProfile, cores: int | None, seconds: Interval) -> Interval | None:
+    """Static energy of all cores of as many chips as are needed."""
+    if not cores or "cores_per_chip" not in profile.limits:
+        return None
+    chips = _chips(profile, cores)
+    if per_chip := profile.power.get("static_per_chip"):
+        return Interval.of(per_chip, chips) * seconds
+    if per_core := profile.power.get("static_per_core"):
+        return Interval.of(per_core, chips * profile.limit("cores_per_chip")) * seconds
+    return None
 
 
 def _chips(profile: HardwareProfile, cores: int) -> int:
     return math.ceil(cores / (_limit(profile, "cores_per_chip") or cores))
 
 
-def _embedded_cpu(profile: HardwareProfile, n_steps: int, seconds: float) -> list[Term]:
+def _embedded_cpu(profile: HardwareProfile, n_steps: int, seconds: Interval) -> Iterator[Term]:
     """The embedded processor that feeds the input, where someone measured it."""
-    terms: list[Term] = []
     if step := profile.energy.get("embedded_cpu_step"):
-        terms.append(Term("embedded_cpu", "embedded processor, steps", "energy.embedded_cpu_step", n_steps, step))
+        yield Term("embedded_cpu", "embedded processor, steps", "energy.embedded_cpu_step", n_steps, step, fixed=True)
     if static := profile.power.get("embedded_cpu_static"):
-        terms.append(Term("embedded_cpu", "embedded processor, static power [s]", "power.embedded_cpu_static", seconds, static))
-    return terms
+        name = "embedded processor, static power [s]"
+        yield _lasting("embedded_cpu", name, "power.embedded_cpu_static", 1, static, seconds)
 
 
-def _sum(terms: Iterable[Term]) -> Interval:
-    return sum((Interval(t.lo, t.nominal, t.hi) for t in terms), Interval(0.0, 0.0, 0.0))
+def _sum(terms: Iterable[Term]) -> Interval | None:
+    """The sum; None of no terms."""
+    known = [Interval(t.lo, t.nominal, t.hi) for t in terms]
+    return sum(known, Interval.exactly(0)) if known else None
 
 
 def _unknown(profile: HardwareProfile) -> tuple[str, ...]:
@@ -192,23 +203,28 @@ def _unknown(profile: HardwareProfile) -> tuple[str, ...]:
 
 
 def _explain(
-    profile: HardwareProfile, counts: Counts, cores: int | None, seconds: float, scopes: Mapping[str, Interval], *, mapped: bool
-) -> str:
+    profile: HardwareProfile,
+    counts: Counts,
+    cores: int | None,
+    seconds: Interval,
+    scopes: Mapping[str, Interval | None],
+    *,
+    mapped: bool,
+) -> Iterator[str]:
     """What the numbers are, in plain words."""
-    parts = [
+    yield (
         f"Estimate, not a measurement: mean energy of one inference ({counts.n_steps} steps) over {counts.n_samples} samples, "
-        f"from recorded spikes and the profile {profile.id}.",
-        f"dynamic: events times energy per event; neuron updates: {UPDATE_ACCOUNTS[profile.counts_neuron_updates]}.",
-    ]
-    if "static" in scopes:
+        f"from recorded spikes and the profile {profile.id}."
+    )
+    yield f"dynamic: events times energy per event; neuron updates: {UPDATE_ACCOUNTS[profile.counts_neuron_updates]}."
+    if scopes["static"]:
         on = f"the cores in use ({cores})" if mapped else f"the fewest cores that hold the neurons ({cores})"
-        parts.append(f"static: {on}, powered for {seconds:g} s; whole chips where only these are known.")
-    if "embedded_cpu" in scopes:
-        parts.append("embedded_cpu: the chip's own processor feeding the input at every step.")
-    return " ".join(parts)
+        yield f"static: {on}, powered for {seconds.nominal:.4g} s; whole chips where only these are known."
+    if scopes["embedded_cpu"]:
+        yield "embedded_cpu: the chip's own processor feeding the input at every step."
 
 
-def _not_counted(profile: HardwareProfile, scopes: Mapping[str, Interval], *, mapped: bool) -> tuple[str, ...]:
+def _not_counted(profile: HardwareProfile, scopes: Mapping[str, Interval | None], *, mapped: bool) -> tuple[str, ...]:
     """What the estimate leaves out, in words."""
     left_out = ["host computer, input and output of the chip", "encoding of the input into spikes"]
     if profile.chip_class not in ANALYTIC_CLASSES:
@@ -226,9 +242,9 @@ def _not_counted(profile: HardwareProfile, scopes: Mapping[str, Interval], *, ma
         left_out.append("neuron updates, memory accesses")
     if profile.chip_class == "op-and-memory-model":
         left_out.append("control, the network between units, reads of the neurons' constants")
-    if "static" not in scopes:
+    if not scopes["static"]:
         left_out.append("static power (no number in the profile)")
-    if "embedded_cpu" not in scopes:
+    if not scopes["embedded_cpu"]:
         left_out.append("embedded processors (no number in the profile)")
     return tuple(left_out)
 

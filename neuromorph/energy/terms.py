@@ -9,7 +9,7 @@ from neuromorph.hardware.schema import UPDATE_ACCOUNTS
 
 @dataclass(frozen=True)
 class Interval:
-    """lo <= nominal <= hi [J]."""
+    """lo <= nominal <= hi, none below 0 [J, s or W]. Bounds of results are those of operands that know nothing of each other."""
 
     lo: float
     nominal: float
@@ -18,8 +18,19 @@ class Interval:
     def __add__(self, other: "Interval") -> "Interval":
         return Interval(self.lo + other.lo, self.nominal + other.nominal, self.hi + other.hi)
 
-    def scaled(self, by: Quantity) -> "Interval":
-        return Interval(self.lo * by.lo, self.nominal * by.v, self.hi * by.hi)
+    def __mul__(self, other: "Interval") -> "Interval":
+        return Interval(self.lo * other.lo, self.nominal * other.nominal, self.hi * other.hi)
+
+    def __truediv__(self, other: "Interval") -> "Interval":
+        return Interval(self.lo / other.hi, self.nominal / other.nominal, self.hi / other.lo)
+
+    @classmethod
+    def of(cls, q: Quantity, times: float | int = 1) -> "Interval":
+        return cls(q.lo * times, q.v * times, q.hi * times)
+
+    @classmethod
+    def exactly(cls, x: float | int) -> "Interval":
+        return cls(float(x), float(x), float(x))
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class Events:
     `synops`: synaptic operations; `auxiliary_synops`: those by which an adaptive neuron's spikes feed its further
     compartments; `updates_active`, `updates_inactive`: compartment updates with and without input; `spikes` of neurons;
     `messages`: spikes of neurons and inputs that have a synapse, each counted as one message, or of a mapped graph as one to every core
-    and projection that it reaches; `hops_ew`, `hops_ns`: routers that these pass, by direction.
+    and projection that it reaches; `hops_ew`, `hops_ns`: routers that these pass, by direction; `learning_updates`: of plastic synapses.
     """
 
     synops: float | int = 0
@@ -40,13 +51,15 @@ class Events:
     messages: float | int = 0
     hops_ew: float | int = 0
     hops_ns: float | int = 0
+    learning_updates: float | int = 0
 
 
 @dataclass(frozen=True)
 class Term:
     """One line of the breakdown: `count` times `unit`, `lo` <= `nominal` <= `hi` [J].
 
-    `quantity` names the profile's number ("energy.synop"; "energy.sram" is interpolated between those of several sizes).
+    `quantity` names the profile's number ("energy.synop"; "energy.sram" is interpolated between those of several sizes). `spread`: what
+    the count is multiplied by for `lo` and `hi`, where it is uncertain itself. `fixed`: it would be the same were no neuron to spike.
     """
 
     scope: str
@@ -54,10 +67,12 @@ class Term:
     quantity: str
     count: float | int
     unit: Quantity
+    spread: tuple[float, float] = (1.0, 1.0)
+    fixed: bool = False
 
     @property
     def lo(self) -> float:
-        return self.count * self.unit.lo
+        return self.count * self.spread[0] * self.unit.lo
 
     @property
     def nominal(self) -> float:
@@ -65,7 +80,11 @@ class Term:
 
     @property
     def hi(self) -> float:
-        return self.count * self.unit.hi
+        return self.count * self.spread[1] * self.unit.hi
+
+
+FIXED = ("neuron_update_inactive", "synapse_learn_update")
+"""Events that a silent network has too."""
 
 
 def price(events: Events, profile: HardwareProfile) -> tuple[Term, ...]:
@@ -81,6 +100,8 @@ def price(events: Events, profile: HardwareProfile) -> tuple[Term, ...]:
         required.append(("neuron updates with input", "neuron_update_active", events.updates_active))
     if profile.counts_neuron_updates == "all-allocated":
         required.append(("neuron updates without input", "neuron_update_inactive", events.updates_inactive))
+    if events.learning_updates:
+        required.append(("learning: updates of plastic synapses", "synapse_learn_update", events.learning_updates))
     refuse_without([name for _, name, _ in required], profile)
     optional = [
         ("spikes generated", "spike_generate", events.spikes),
@@ -91,7 +112,7 @@ def price(events: Events, profile: HardwareProfile) -> tuple[Term, ...]:
     if events.hops_ew or events.hops_ns:
         optional += [("hops east-west", "hop_ew", events.hops_ew), ("hops north-south", "hop_ns", events.hops_ns)]
     lines = [*required, *(line for line in optional if line[1] in profile.energy)]
-    return tuple(Term("dynamic", label, f"energy.{name}", count, profile.energy[name]) for label, name, count in lines)
+    return tuple(Term("dynamic", label, f"energy.{name}", count, profile.energy[name], fixed=name in FIXED) for label, name, count in lines)
 
 
 def refuse_without(names: list[str], profile: HardwareProfile) -> None:
