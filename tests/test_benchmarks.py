@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks import agreement, qat_digits
 from benchmarks.digits_seeds import Args, main
 
@@ -61,5 +63,11 @@ def test_chip_scale(tmp_path: Path) -> None:
     out = tmp_path / "scale.json"
     subprocess.run([sys.executable, "-m", "benchmarks.chip_scale", "--smoke", "--out", str(out)], check=True, cwd=ROOT, capture_output=True)
     found = json.loads(out.read_text())
-    assert found["scale"][0]["cores"] == 1
+    row, recorded = found["scale"][0], found["recorded"]
+    assert row["cores"] == 1
+    assert list(row["cpu_s"]) == ["quantise", "check", "messages", "placement", "energy", "all"]
+    assert row["cpu_s"]["all"] == pytest.approx(row["ns_per_synapse"]["all"] * row["synapses"] / 1e9)
+    assert recorded["rates_hz"]["adaptive"] > 0
+    assert recorded["messages"] > 0
     assert len(found["placement"]) == 3
+    assert 1 <= found["optimum"]["mean"] <= found["optimum"]["worst"] < 1.1

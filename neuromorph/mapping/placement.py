@@ -77,6 +77,8 @@ def _placed(problem: Problem, starts: int, rng: np.random.Generator) -> np.ndarr
     """The best places found."""
     n, m = problem.pull.shape
     in_order = Exchanges(problem, np.arange(m))
+    if in_order.cost == 0:
+        return in_order.order[:n]
     least = 1e-9 * in_order.cost
     tried = [in_order]
     if m <= FAQ_UP_TO:
@@ -84,7 +86,7 @@ def _placed(problem: Problem, starts: int, rng: np.random.Generator) -> np.ndarr
     for each in tried:
         each.settle(least)
     best = min(tried, key=lambda each: each.cost)
-    for _ in range(min(TRIES // m**2, MOST_TRIES) if best.cost else 0):
+    for _ in range(min(TRIES // m**2, MOST_TRIES)):
         changed, pairs = best.copy(), rng.integers(1, CHANGES + 1)
         for a, b in zip(rng.integers(n, size=pairs), rng.integers(m, size=pairs)):
             if a != b:
