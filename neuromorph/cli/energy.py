@@ -11,19 +11,14 @@ from neuromorph.cli.output import Json, emit, joules, progress_bar, seconds, tab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from rich.table import Table
 
     from neuromorph.energy import EnergyReport
     from neuromorph.energy.break_even import BreakEven, Meeting
     from neuromorph.energy.comparators import Comparator, Lstm
-    from neuromorph.energy.latency import Latency
     from neuromorph.energy.terms import Interval
     from neuromorph.graph import Graph
-    from neuromorph.hardware import HardwareProfile
     from neuromorph.learning import Learning
-    from neuromorph.mapping import Load
-    from neuromorph.spikes import Spikes
 
 Plastic = Annotated[list[str] | None, typer.Option(metavar="PROJECTION", help="Its synapses are plastic; repeat for more [none].")]
 Epoch = Annotated[int, typer.Option(min=1, help="Steps between updates of plastic synapses.")]
@@ -59,6 +54,7 @@ def energy(
     from neuromorph.energy import estimate
     from neuromorph.energy.break_even import break_even
     from neuromorph.energy.comparators import comparators
+    from neuromorph.energy.mapped import map_and_time
     from neuromorph.errors import EnergyUnavailable
     from neuromorph.hardware import load_profile
 
@@ -73,7 +69,8 @@ def energy(
     kept = recorded(graph, spikes, as_json) if mapped else None
     reports: list[EnergyReport] = []
     for chip in chips:
-        load, timed = _mapped(graph, chip, summary.mean_spikes(), kept, least) if kept else (None, None)
+        placed = map_and_time(graph, chip, summary.mean_spikes(), kept, step_seconds=least) if kept else None
+        load, timed = (placed.load, placed.latency) if placed else (None, None)
         time = None if timed else least
         reports.append(estimate(counts, graph, chip, load=load, latency=timed, learning=learning, what_if=what_if, step_seconds=time))
     found = comparators(counts, graph, _lstm(lstm, graph, counts.n_steps)) if compare or lstm else ()
@@ -82,18 +79,6 @@ def energy(
     told = {"comparators": [c.to_dict() for c in found], "break_even": [m.to_dict() for m in meet]} if found else {}
     tables = [part for report in reports for part in (energy_table(report), _scopes_table(report))]
     emit(as_json, data | told, *tables, *_comparator_tables(found, meet))
-
-
-def _mapped(
-    graph: "Graph", chip: "HardwareProfile", mean: "dict[str, np.ndarray]", kept: "dict[str, Spikes]", step_seconds: float
-) -> "tuple[Load, Latency | None]":
-    """The load of the graph on the chip by the `mean` spikes of all samples; its time by those `kept`, where the profile has times."""
-    from neuromorph.energy.latency import NEEDED, latency
-    from neuromorph.mapping import load_of, map_to_chip
-
-    found, _ = map_to_chip(graph, chip, mean)
-    timed = latency(graph, found, kept, chip, step_seconds=step_seconds) if set(NEEDED) <= set(chip.time) else None
-    return load_of(graph, found, mean, chip), timed
 
 
 def _learning(plastic: list[str] | None, epoch: int, rules: int) -> "Learning | None":
@@ -150,6 +135,8 @@ def _scopes_table(report: "EnergyReport") -> "Table":
 
 def _comparator_tables(found: "tuple[Comparator, ...]", meet: "list[BreakEven]") -> "Iterator[Table | str]":
     """A table for each network: its energy on every machine, and at which activity each chip costs as much."""
+    if not found:
+        return
     chips = list(dict.fromkeys(m.profile for m in meet))
     told = {(m.profile, m.network, m.machine): f"{_below(m.dynamic)} / {_below(m.total)}" for m in meet}
     columns = ["on", "lowest", "nominal", "highest", *(f"{chip} costs less" for chip in chips)]

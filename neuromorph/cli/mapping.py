@@ -10,10 +10,8 @@ from neuromorph.cli.inputs import Model, Samples, load_spikes_and_labels
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
 
 if TYPE_CHECKING:
-    from neuromorph.energy.latency import Latency
     from neuromorph.graph import Graph
     from neuromorph.hardware import HardwareProfile
-    from neuromorph.mapping import Load
     from neuromorph.spikes import Spikes
 
 Chip = Annotated[str, typer.Option("--profile", help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")]
@@ -106,20 +104,3 @@ def spikes_of_neurons(graph: "Graph", inputs: "dict[str, Spikes]", quiet: bool) 
 
     with progress_bar("fast", quiet) as progress:
         return FastBackend().summarise(graph, inputs, progress=progress).mean_spikes()
-
-
-def mapped_load(
-    graph: "Graph", chip: "HardwareProfile", mean: "dict[str, Any]", inputs: "dict[str, Spikes]", step_seconds: float
-) -> "tuple[Load, Latency | None]":
-    """What a graph asks of a chip on which it is mapped, by the `mean` spikes of every neuron; and the time of the first samples, where
-    the profile can tell it and no step is shorter than `step_seconds`.
-    """
-    from neuromorph.cli.mapped import recorded
-    from neuromorph.energy.latency import NEEDED, latency
-    from neuromorph.mapping import load_of, map_to_chip
-
-    found = map_to_chip(graph, chip, mean)[0]
-    load = load_of(graph, found, mean, chip)
-    if not set(NEEDED) <= set(chip.time):
-        return load, None
-    return load, latency(graph, found, recorded(graph, inputs, quiet=True), chip, step_seconds=step_seconds)

@@ -22,6 +22,7 @@ from neuromorph.spikes import Spikes
 NEEDED = ("synop", "neuron_update_active", "neuron_update_inactive")
 BARRIERS = {"barrier_1_tile": 1, "barrier_2_tiles": 2, "barrier_4_tiles": 4, "barrier_29_tiles": 29}
 """Numbers of tiles; `barrier_all_tiles` is that of the whole chip."""
+BARRIERS_OF_CHIPS = {"barrier_all_tiles": 1, "barrier_256_chips": 256, "barrier_768_chips": 768}
 NOTHING = Interval(0.0, 0.0, 0.0)
 
 
@@ -116,8 +117,7 @@ def _way(found: ChipMap, profile: HardwareProfile) -> Interval | None:
 def _barrier(tiles: int, profile: HardwareProfile) -> Interval | None:
     """Linear between the numbers of tiles that the profile knows."""
     known = {count: profile.time[name] for name, count in BARRIERS.items() if name in profile.time}
-    if "barrier_all_tiles" in profile.time:
-        known[profile.limit("tiles")] = profile.time["barrier_all_tiles"]
+    known |= {chips * profile.limit("tiles"): profile.time[name] for name, chips in BARRIERS_OF_CHIPS.items() if name in profile.time}
     if not known:
         return None
     counts = sorted(known)

@@ -45,6 +45,8 @@ GOLDEN = {
             "hop_ns": 6.5 * ns,
             "barrier_1_tile": 113 * ns,  # "Mesh-wide barrier sync time (1-32 tiles)"
             "barrier_all_tiles": 465 * ns,
+            "barrier_256_chips": 14.3 * us,  # Frady 2020
+            "barrier_768_chips": 16.2 * us,
         },
         # Intel's sMNIST_Loihi_performance_measurements.ipynb: 1.0064 mW static for 2 cores, x86 static 0.149 mW
         "power": {"static_per_core": 0.503 * mW, "embedded_cpu_static": 0.149 * mW},
