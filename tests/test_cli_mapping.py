@@ -53,6 +53,14 @@ def test_check(model: tuple[Path, Graph], tmp_path: Path) -> None:
     assert len(everything.stdout) > len(table.stdout)
 
 
+def test_check_of_plastic_synapses(model: tuple[Path, Graph]) -> None:
+    path, graph = model
+    call = ["check", str(path), "--plastic", graph.projections[0].name, "--json"]
+    report = json.loads(runner.invoke(app, call).stdout)
+    assert "learning" in {rule["rule"] for rule in report["rules"]}
+    assert runner.invoke(app, [*call, "--profile", "truenorth"]).exit_code == 1
+
+
 def test_check_of_what_does_not_fit(model: tuple[Path, Graph]) -> None:
     path, _ = model
     done = runner.invoke(app, ["check", str(path), "--profile", "loihi1", "--json"])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from neuromorph.cli.inputs import Inputs, Model, Samples, load_model_and_spikes
+from neuromorph.cli.inputs import Epoch, Inputs, Model, Plastic, Rules, Samples, chosen_learning, load_model_and_spikes
 from neuromorph.cli.output import Json, emit, joules, progress_bar, seconds, table
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from neuromorph.energy.comparators import Comparator, Lstm
     from neuromorph.energy.terms import Interval
     from neuromorph.graph import Graph
-    from neuromorph.learning import Learning
-
-Plastic = Annotated[list[str] | None, typer.Option(metavar="PROJECTION", help="Its synapses are plastic; repeat for more [none].")]
-Epoch = Annotated[int, typer.Option(min=1, help="Steps between updates of plastic synapses.")]
-Rules = Annotated[int, typer.Option(min=1, max=3, help="Rules of a plastic synapse: of its weight, tag, delay.")]
 
 
 def energy(
@@ -61,7 +56,7 @@ def energy(
     if step_us == 0 and not mapped:
         raise EnergyUnavailable("--step-us 0 (as fast as it goes) needs the time of a step, which a map tells: add --map.")
     graph, spikes, _ = load_model_and_spikes(model, inputs, samples)
-    chips, learning = [load_profile(name) for name in profile or ["loihi2"]], _learning(plastic, epoch, rules)
+    chips, learning = [load_profile(name) for name in profile or ["loihi2"]], chosen_learning(plastic, epoch, rules)
     with progress_bar("fast", as_json) as progress:
         summary = FastBackend().summarise(graph, spikes, progress=progress)
     counts = of_summary(graph, summary)
@@ -69,7 +64,7 @@ def energy(
     kept = recorded(graph, spikes, as_json) if mapped else None
     reports: list[EnergyReport] = []
     for chip in chips:
-        placed = map_and_time(graph, chip, summary.mean_spikes(), kept, step_seconds=least) if kept else None
+        placed = map_and_time(graph, chip, summary.mean_spikes(), kept, step_seconds=least, learning=learning) if kept else None
         load, timed = (placed.load, placed.latency) if placed else (None, None)
         time = None if timed else least
         reports.append(estimate(counts, graph, chip, load=load, latency=timed, learning=learning, what_if=what_if, step_seconds=time))
@@ -79,12 +74,6 @@ def energy(
     told = {"comparators": [c.to_dict() for c in found], "break_even": [m.to_dict() for m in meet]} if found else {}
     tables = [part for report in reports for part in (energy_table(report), _scopes_table(report))]
     emit(as_json, data | told, *tables, *_comparator_tables(found, meet))
-
-
-def _learning(plastic: list[str] | None, epoch: int, rules: int) -> "Learning | None":
-    from neuromorph.learning import Learning
-
-    return Learning(tuple(plastic), epoch, rules) if plastic else None
 
 
 def _lstm(text: str | None, graph: "Graph", n_steps: int) -> "Lstm | None":

@@ -7,11 +7,15 @@ import typer
 
 if TYPE_CHECKING:
     from neuromorph.graph import Graph
+    from neuromorph.learning import Learning
     from neuromorph.spikes import Spikes
 
 Model = Annotated[Path, typer.Argument(help="Graph file (.h5), as written by `neuromorph export` or `quantize`.")]
 Inputs = Annotated[Path, typer.Argument(help="Spike file (.h5) with one array for each Input population.")]
 Samples = Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")]
+Plastic = Annotated[list[str] | None, typer.Option(metavar="PROJECTION", help="Its synapses are plastic; repeat for more [none].")]
+Epoch = Annotated[int, typer.Option(min=1, help="Steps between updates of plastic synapses.")]
+Rules = Annotated[int, typer.Option(min=1, max=3, help="Rules of a plastic synapse: of its weight, tag, delay.")]
 
 
 def load_model_and_spikes(model: Path, inputs: Path, samples: int | None) -> "tuple[Graph, dict[str, Spikes], Any]":
@@ -38,3 +42,10 @@ def decision_window(graph: "Graph") -> int | None:
     """Steps at the end over which the readout decides, where training left it in the metadata."""
     window = graph.metadata.get("decision_window", "")
     return int(window) if window.isdigit() else None
+
+
+def chosen_learning(plastic: list[str] | None, epoch: int, rules: int) -> "Learning | None":
+    """The plastic synapses that the options name; None where there are none."""
+    from neuromorph.learning import Learning
+
+    return Learning(tuple(plastic), epoch, rules) if plastic else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from neuromorph.cli.inputs import Model, Samples, load_spikes_and_labels
+from neuromorph.cli.inputs import Epoch, Model, Plastic, Rules, Samples, chosen_learning, load_spikes_and_labels
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ def check(
     model: Model,
     profile: Chip = "loihi2",
     chips: Annotated[int, typer.Option(min=1, help="How many chips there are.")] = 1,
+    plastic: Plastic = None,
+    epoch: Epoch = 1,
+    rules: Rules = 2,
     everything: Annotated[bool, typer.Option("--all", help="Show every population and projection, not the fullest alone.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +37,7 @@ def check(
     from neuromorph.mapping import check as check_rules
 
     chip = load_profile(profile)
-    report = check_rules(integers_for(load(model), chip), chip, chips=chips)
+    report = check_rules(integers_for(load(model), chip), chip, chips=chips, learning=chosen_learning(plastic, epoch, rules))
     shown = report.rules if everything else report.worst()
     rows = [(r.rule, r.subject, r.used, r.allowed, r.percent, MARKS[r.status]) for r in shown]
     told = [f"{MARKS[r.status]}:[/] {escape(str(r))}" for r in report.rules if r.status != "kept"]

@@ -60,7 +60,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "time": (  # s per event
         "synop", "neuron_update_active", "neuron_update_inactive", "spike_generate", "message_out", "message_in",
         "spike_intra_tile", "hop_ew", "hop_ns", "synapse_learn_update", "barrier_1_tile", "barrier_2_tiles",
-        "barrier_4_tiles", "barrier_29_tiles", "barrier_all_tiles", "barrier_256_chips", "barrier_768_chips", "host_per_step", "tick", "inference",
+        "barrier_4_tiles", "barrier_29_tiles", "barrier_all_tiles", "barrier_256_chips", "barrier_768_chips", "host_per_step", "tick",
+        "inference",
     ),
     "power": (  # W
         "static_per_core", "static_per_chip", "embedded_cpu_static", "leak", "idle", "dynamic", "chip", "chip_max",

@@ -8,6 +8,7 @@ import numpy as np
 from neuromorph.errors import MappingError
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile
+from neuromorph.learning import Learning
 from neuromorph.mapping.cut import demands, limits
 from neuromorph.mapping.partition import WORDS, Partition, partition
 from neuromorph.rules import Rule, form_rules
@@ -38,14 +39,20 @@ class CheckReport:
         return {"profile": self.profile, "fits": self.fits, "cores": cores, "rules": [rule.to_dict() for rule in self.rules]}
 
 
-def check(graph: Graph, profile: HardwareProfile, *, chips: int = 1) -> CheckReport:
-    """Hold a graph against everything that the profile limits; `chips`: how many there are."""
+def check(graph: Graph, profile: HardwareProfile, *, chips: int = 1, learning: Learning | None = None) -> CheckReport:
+    """Hold a graph against everything that the profile limits; `chips`: how many there are; `learning`: which synapses are plastic.
+
+    Raises:
+        GraphError: `learning` names a projection that the graph lacks.
+    """
     rules = form_rules(graph, profile)
+    if learning:
+        rules += learning_rules(graph, profile, learning)
     found = None
     if "compartments_per_core" in profile.limits:
-        rules += population_rules(graph, profile)
+        rules += population_rules(graph, profile, learning)
         try:
-            found = partition(graph, profile)
+            found = partition(graph, profile, learning)
         except MappingError as error:
             rules.append(Rule("one neuron", "Graph", "more", "one core", "broken", str(error)))
         else:
@@ -53,11 +60,28 @@ def check(graph: Graph, profile: HardwareProfile, *, chips: int = 1) -> CheckRep
     return CheckReport(profile.id, tuple(rules), found)
 
 
-def population_rules(graph: Graph, profile: HardwareProfile) -> list[Rule]:
+def learning_rules(graph: Graph, profile: HardwareProfile, learning: Learning) -> list[Rule]:
+    """Does the chip learn, and how far apart may its updates be?"""
+    synapses, subject = learning.synapses(graph), f"{', '.join(learning.projections)}"
+    learns = profile.limits.get("on_chip_learning")
+    if learns is not True:
+        fault = f"{profile.id} {'does not learn' if learns is False else 'is not known to learn'}; {synapses:,} synapses are to be plastic."
+        return [Rule("learning", subject, "plastic", "fixed", "broken", fault, "Train off the chip, or choose one that learns (loihi1).")]
+    rules = [Rule("learning", subject, "plastic", "plastic", "kept")]
+    if "learning_epoch_max" in profile.limits:
+        allowed = profile.limit("learning_epoch_max")
+        if learning.epoch <= allowed:
+            return [*rules, Rule("learning epoch", subject, learning.epoch, allowed, "kept")]
+        fault = f"an epoch of {learning.epoch} steps exceeds {allowed} of {profile.id}."
+        rules.append(Rule("learning epoch", subject, learning.epoch, allowed, "broken", fault, "Update plastic synapses more often."))
+    return rules
+
+
+def population_rules(graph: Graph, profile: HardwareProfile, learning: Learning | None = None) -> list[Rule]:
     """What each population, were it on one core, needs of every resource of a core."""
     whole = {p.name: np.array([0, p.n]) for p in graph.neurons}
     rules: list[Rule] = []
-    for name, demand in demands(graph, whole, profile).items():
+    for name, demand in demands(graph, whole, profile, learning=learning).items():
         for resource, allowed in limits(profile).items():
             used = int(getattr(demand, resource)[0])
             rules.append(_capacity(WORDS[resource][0], f"Population {name!r}", used, allowed))

@@ -13,6 +13,7 @@ from neuromorph.errors import FormatError
 from neuromorph.files import atomic_write
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile
+from neuromorph.learning import Learning
 from neuromorph.mapping.cut import limits
 from neuromorph.mapping.load import Load
 from neuromorph.mapping.mesh import Mesh
@@ -66,15 +67,22 @@ class ChipMap:
 
 
 def map_to_chip(
-    graph: Graph, profile: HardwareProfile, spikes: Mapping[str, np.ndarray] | None = None, *, starts: int = 4, seed: int = 0
+    graph: Graph,
+    profile: HardwareProfile,
+    spikes: Mapping[str, np.ndarray] | None = None,
+    *,
+    starts: int = 4,
+    seed: int = 0,
+    learning: Learning | None = None,
 ) -> tuple[ChipMap, Traffic]:
     """Divide a graph among cores and place these so that the messages of its `spikes` (see `traffic`) pass few routers.
+    `learning`: which synapses are plastic.
 
     Raises:
         ProfileError: the profile does not say how large cores are or how they lie.
         MappingError: a single neuron needs more than a core has.
     """
-    divided = partition(graph, profile)
+    divided = partition(graph, profile, learning)
     messages = traffic(graph, divided, spikes)
     return ChipMap(divided, place(messages, Mesh.of(profile, divided.n_cores), starts=starts, seed=seed)), messages
 

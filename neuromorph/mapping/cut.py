@@ -11,6 +11,7 @@ from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import LIF, Neurons
 from neuromorph.graph.projections import Projection
 from neuromorph.hardware import HardwareProfile
+from neuromorph.learning import Learning
 from neuromorph.mapping.memory import Memory, index_bits, internal_bits
 from neuromorph.quantize import allowed, setting_groups
 from neuromorph.shapes import Int64
@@ -89,18 +90,21 @@ def reach(q: Projection, bounds: Int64[np.ndarray, " bounds"]) -> Iterator[Reach
         first = last
 
 
-def demands(graph: Graph, bounds: Bounds, profile: HardwareProfile, room: Room | None = None) -> dict[str, Demand]:
+def demands(
+    graph: Graph, bounds: Bounds, profile: HardwareProfile, room: Room | None = None, learning: Learning | None = None
+) -> dict[str, Demand]:
     """The demand of every population that computes, in one pass over the synapses. `room`: compartments of the core of each slice, which
-    decide how wide indices are; by default all that a core has.
+    decide how wide indices are; by default all that a core has. An axon onto plastic synapses takes two places (nengo-loihi@e564f66).
     """
     in_axons = {p.name: np.zeros(len(bounds[p.name]) - 1, np.int64) for p in graph.neurons}
     bits = {name: np.zeros_like(axons) for name, axons in in_axons.items()}
     out_axons = {p.name: np.zeros(p.n, np.int64) for p in graph.populations}
     widths = {p.name: _index_bits(len(bounds[p.name]) - 1, profile, None if room is None else room[p.name]) for p in graph.neurons}
     for q in graph.projections:
-        memory = Memory(q, np.diff(bounds[q.target]), widths[q.target], profile)
+        plastic = learning is not None and q.name in learning.projections
+        memory = Memory(q, np.diff(bounds[q.target]), widths[q.target], profile, tagged=plastic)
         for axons in reach(q, bounds[q.target]):
-            in_axons[q.target] += np.bincount(axons.slice, minlength=len(in_axons[q.target]))
+            in_axons[q.target] += (1 + plastic) * np.bincount(axons.slice, minlength=len(in_axons[q.target]))
             out_axons[q.source] += np.bincount(axons.row, minlength=q.n_source)
             memory.add(axons.slice, axons.synapses)
         bits[q.target] += memory.bits()

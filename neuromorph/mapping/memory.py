@@ -47,16 +47,25 @@ def known(profile: HardwareProfile) -> bool:
 
 
 class Memory:
-    """Adds up the bits of one projection: `size` of the slices of its target, `index` bits on the core of each."""
+    """Adds up the bits of one projection: `size` of the slices of its target, `index` bits on the core of each; `tagged`: its synapses
+    are plastic and hold a tag, where the chip has any.
+    """
 
     def __init__(
-        self, q: Projection, size: Int64[np.ndarray, " slices"], index: Int64[np.ndarray, " slices"], profile: HardwareProfile
+        self,
+        q: Projection,
+        size: Int64[np.ndarray, " slices"],
+        index: Int64[np.ndarray, " slices"],
+        profile: HardwareProfile,
+        *,
+        tagged: bool = False,
     ) -> None:
         self._size, self._known = size, known(profile)
         self._axons, self._listed = np.zeros_like(size), np.zeros_like(size)
         if self._known:
             delay = max(q.max_delay - 1, 0).bit_length()
-            self._each, self._word = profile.widest("weight_bits") + delay, profile.limit("synapse_word_bits")
+            tag = profile.limit("tag_bits_signed") if tagged and "tag_bits_signed" in profile.limits else 0
+            self._each, self._word = profile.widest("weight_bits") + delay + tag, profile.limit("synapse_word_bits")
             # bits of an axon by its slice and synapses: looked up, divisions being slow
             widths, which = np.unique(index, return_inverse=True)
             most = np.arange(int(size.max()) + 1)

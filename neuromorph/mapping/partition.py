@@ -7,6 +7,7 @@ import numpy as np
 from neuromorph.errors import MappingError
 from neuromorph.graph.graph import Graph
 from neuromorph.hardware import HardwareProfile
+from neuromorph.learning import Learning
 from neuromorph.mapping.cut import RESOURCES, Bounds, Demand, demands, even, limits
 from neuromorph.shapes import Int64
 
@@ -48,20 +49,20 @@ class Partition:
         return np.repeat(self.core[name], np.diff(self.bounds[name]))
 
 
-def partition(graph: Graph, profile: HardwareProfile) -> Partition:
-    """Divide the neurons among cores.
+def partition(graph: Graph, profile: HardwareProfile, learning: Learning | None = None) -> Partition:
+    """Divide the neurons among cores. `learning`: which synapses are plastic.
 
     Raises:
         ProfileError: the profile does not say how many compartments a core has.
         MappingError: a single neuron needs more than a core has; the message names it and the remedy.
     """
     limit = limits(profile)
-    bounds, found = _cut(graph, profile, limit)
+    bounds, found = _cut(graph, profile, limit, learning)
     allowed = np.array([limit.get(r, np.iinfo(np.int64).max) for r in RESOURCES])
     core, used = _pack(np.concatenate([_table(demand) for demand in found.values()]), allowed)
     ends = np.cumsum([len(demand.compartments) for demand in found.values()])
     core_of = dict(zip(found, np.split(core, ends[:-1])))
-    exact = demands(graph, bounds, profile, {name: used[cores, 0] for name, cores in core_of.items()})
+    exact = demands(graph, bounds, profile, {name: used[cores, 0] for name, cores in core_of.items()}, learning)
     used = np.zeros_like(used)
     for name, demand in exact.items():
         np.add.at(used, core_of[name], _table(demand))
@@ -72,12 +73,12 @@ def _table(demand: Demand) -> Int64[np.ndarray, "slices resources"]:
     return np.stack([getattr(demand, resource) for resource in RESOURCES], 1)
 
 
-def _cut(graph: Graph, profile: HardwareProfile, limit: dict[str, int]) -> tuple[Bounds, dict[str, Demand]]:
+def _cut(graph: Graph, profile: HardwareProfile, limit: dict[str, int], learning: Learning | None) -> tuple[Bounds, dict[str, Demand]]:
     """The fewest slices of each population that fit a core each, growing where one does not."""
     slices = {p.name: 1 for p in graph.neurons}
     while True:
         bounds = {p.name: even(p.n, slices[p.name]) for p in graph.neurons}
-        found = demands(graph, bounds, profile)
+        found = demands(graph, bounds, profile, learning=learning)
         wanted = {p.name: _slices(p.name, p.n, slices[p.name], found[p.name], limit) for p in graph.neurons}
         if wanted == slices:
             return bounds, found

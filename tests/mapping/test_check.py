@@ -8,6 +8,7 @@ import pytest
 from neuromorph.graph import ALIF, LIF, Graph, Input, Projection
 from neuromorph.graph import populations as kinds
 from neuromorph.hardware import load_profile
+from neuromorph.learning import Learning
 from neuromorph.mapping import check
 from neuromorph.mapping.check import CheckReport
 from neuromorph.rules import Rule
@@ -121,3 +122,45 @@ def test_values_of_float_graphs() -> None:
     (rule,) = broken(check(shifted, load_profile("loihi1")))
     assert (rule.rule, rule.used, rule.allowed) == ("reset value", "0.5", "0")
     assert "Shift v" in rule.remedy
+
+
+LEARNING = Learning(("in->n",), epoch=2)
+
+
+def test_plastic_synapses_take_two_axons_and_a_tag() -> None:
+    """Three axons of 20 synapses: 20 x 8 + 10 bits in 192, with tags of 9 bits 20 x 17 + 10 in 384."""
+    fixed, plastic = (check(network(), load_profile("loihi1"), learning=learning) for learning in (None, LEARNING))
+    assert plastic.fits
+    used = [report.partition.used for report in (fixed, plastic)]
+    assert used[1]["in_axons"][0] - used[0]["in_axons"][0] == 3
+    assert used[1]["synapse_bits"][0] - used[0]["synapse_bits"][0] == 3 * (384 - 192)
+    told = {rule.rule: (rule.used, rule.allowed) for rule in plastic.rules}
+    assert told["learning epoch"] == (2, 63)
+    assert "learning" not in {rule.rule for rule in fixed.rules}
+
+
+def test_a_large_plastic_network_needs_more_cores() -> None:
+    rng = np.random.default_rng(0)
+    neurons = LIF.of("n", 300, decay_v=3800, v_th=1000, precision="integer", reset="to_value")
+    weights = np.where(rng.random((300, 300)) < 0.6, 64, 0)
+    graph = Graph(1e-3, (Input("in", 1), neurons), (Projection.from_dense("n", "n", weights),))
+    loihi = load_profile("loihi1")
+    fixed, plastic = (check(graph, loihi, learning=learning) for learning in (None, Learning(("n->n",))))
+    assert fixed.partition.n_cores == 1
+    assert plastic.partition.n_cores == 2
+    assert plastic.partition.used["synapse_bits"].max() <= loihi.limit("synapse_mem_bits_per_core")
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "rule", "fault"),
+    [
+        ("loihi1", 64, "learning epoch", "64 steps exceeds 63"),
+        ("truenorth", 1, "learning", "truenorth does not learn; 60 synapses"),
+        ("cmos45_int8_mem", 1, "learning", "not known to learn"),
+    ],
+)
+def test_learning_that_a_chip_lacks(name: str, epoch: int, rule: str, fault: str) -> None:
+    found = [r for r in broken(check(network(), load_profile(name), learning=replace(LEARNING, epoch=epoch))) if r.rule == rule]
+    assert len(found) == 1
+    assert fault in found[0].fault
+    assert found[0].remedy
