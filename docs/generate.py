@@ -99,17 +99,54 @@ def speed_table() -> str:
 def scale_table() -> str:
     """Markdown, from benchmarks/results/chip_scale.json."""
     found = json.loads((RESULTS / "chip_scale.json").read_text())
-    sizes = ["| synapses | chip | cores | check | messages | placement | memory |", "|--:|---|--:|--:|--:|--:|--:|"]
+    parts = ("quantise", "check", "messages", "placement", "energy", "all")
+    sizes = [f"| synapses | chip | cores | {' | '.join(parts)} | a synapse | memory |", "|--:|---|" + "--:|" * (len(parts) + 3)]
     for row in found["scale"]:
-        parts = " | ".join(f"{row['cpu_s'][part]:.1f} s" for part in ("check", "messages", "placement"))
-        sizes.append(f"| {row['synapses']:,} | {row['profile']} | {row['cores']:,} | {parts} | {row['memory_gb']:.1f} GB |")
+        seconds = " | ".join(_seconds(row["cpu_s"][part]) for part in parts)
+        start = f"| {row['synapses']:,} | {row['profile']} | {row['cores']:,} | {seconds} |"
+        sizes.append(f"{start} {row['ns_per_synapse']['all']:,.0f} ns | {row['memory_gb']:.1f} GB |")
     nets = ["| network | cores of Loihi 1 | cores in order take |", "|---|--:|--:|"]
     nets += [
         f"| {r['network']}, {r['synapses']:,} synapses | {r['cores']} | {r['ratio']:.2f} times the message hops |"
         for r in found["placement"]
     ]
-    told = f"Random graphs of one recurrent population, CPU time of {found['machine']['processor']}, highest memory with the graph in it:"
-    return "\n".join([told, "", *sizes, "", "What placement saves:", "", *nets])
+    return "\n".join(
+        [
+            f"Random float graphs of one recurrent population; CPU time of one thread of {found['machine']['processor']};",
+            "highest memory, float and integer graph in it. `energy`: counts of ten steps and an estimate.",
+            "",
+            *sizes,
+            "",
+            *_recorded(found["recorded"]),
+            "",
+            "What placement saves where every neuron fires once:",
+            "",
+            *nets,
+            "",
+            "Of {cases} sets of eight cores with random traffic, placements take {mean:.4f} times the message hops of".format(
+                **found["optimum"]
+            ),
+            "the best of all orders, {worst:.4f} at worst.".format(**found["optimum"]),
+        ]
+    )
+
+
+def _recorded(row: dict[str, Any]) -> list[str]:
+    """What mapping by recorded spikes takes and gives."""
+    rates = [rate for name, rate in row["rates_hz"].items() if name != "input"]
+    cpu = {part: _seconds(seconds) for part, seconds in row["cpu_s"].items()}
+    return [
+        "An LSNN of {synapses:,} synapses on Loihi 2, by the spikes that `fast` counts in {samples} samples of {steps} steps".format(**row),
+        f"({min(rates):.0f} to {max(rates):.0f} Hz; {_seconds(row['simulation_cpu_s'])} of CPU time): {cpu['quantise']} to quantise, "
+        f"{cpu['map']} to map, {cpu['counts']} for counts,",
+        f"{cpu['load']} for messages and hops, {cpu['energy']} for the estimate. {row['cores']} cores, {row['messages']:,.0f} messages "
+        f"and {row['hops']:,.0f} hops",
+        f"in the mean sample; cores in order take {row['ratio']:.2f} times the message hops.",
+    ]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
