@@ -7,8 +7,10 @@ import numpy as np
 
 from neuromorph.shapes import Float64, Int64
 
-ITERATIONS, TOLERANCE = 30, 0.03
-"""Of relaxed solutions: how many at most, and the change below which none follows; those of scipy's `quadratic_assignment`."""
+ITERATIONS, TOLERANCE, FALL = 30, 0.03, 1e-3
+"""Of relaxed solutions: how many at most, the change below which none follows (both as in scipy's `quadratic_assignment`), and the share
+of the cost that the next must promise to take off.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +39,12 @@ class Problem:
             step[np.arange(n), best] += 1
             change = self.flow @ self.distance[best] - slope
             curve, fall = float((change * step).sum()), -float(((slope + self.pull) * step).sum())
+            if fall <= FALL * float((share * (slope + 2 * self.pull)).sum()):
+                break
             far = min(fall / curve, 1.0) if curve > 0 else 1.0
             share += far * step
             slope += far * change
-            if fall <= 0 or far * np.linalg.norm(step) <= TOLERANCE * np.sqrt(n):
+            if far * np.linalg.norm(step) <= TOLERANCE * np.sqrt(n):
                 break
         chosen = linear_sum_assignment(-share)[1]
         return np.append(chosen, np.setdiff1d(np.arange(m), chosen))

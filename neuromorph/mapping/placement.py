@@ -18,10 +18,10 @@ TOGETHER = 1024
 """Physical cores; above, chips are filled in order."""
 FAQ_UP_TO = 256
 """Physical cores; above, relaxed solutions take minutes."""
-STARTS = 2**9
-"""Relaxed solutions times physical cores, at most."""
+STARTS = 2**16
+"""Relaxed solutions, beyond one, times physical cores placed at a time, times all physical cores, at most."""
 TRIES, MOST_TRIES = 2**23, 500
-"""Small changes times the square of physical cores, and how many at most."""
+"""Small changes times the same, and how many at most."""
 CHANGES = 3
 """Pairs of cores that a small change exchanges, at most."""
 
@@ -45,7 +45,7 @@ def place(traffic: Traffic, mesh: Mesh, *, starts: int = 4, seed: int = 0) -> Pl
     slot, at_once = in_order.copy(), mesh.n_cores if mesh.n_cores <= TOGETHER else mesh.cores_per_chip
     for first in range(0, len(slot), at_once):
         problem = _problem(traffic, mesh, slot, first, first + at_once)
-        slot[first : first + at_once] = first + _placed(problem, starts, rng)
+        slot[first : first + at_once] = first + _placed(problem, starts, at_once * mesh.n_cores, rng)
     return Placement(mesh, slot, message_hops(traffic, mesh, slot), message_hops(traffic, mesh, in_order))
 
 
@@ -73,8 +73,8 @@ def _hops(mesh: Mesh, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.add(*mesh.hops(a[:, None], b)).astype(np.float64)
 
 
-def _placed(problem: Problem, starts: int, rng: np.random.Generator) -> np.ndarray:
-    """The best places found."""
+def _placed(problem: Problem, starts: int, effort: int, rng: np.random.Generator) -> np.ndarray:
+    """The best places found; the greater the `effort` that a start takes, the fewer."""
     n, m = problem.pull.shape
     in_order = Exchanges(problem, np.arange(m))
     if in_order.cost == 0:
@@ -82,11 +82,11 @@ def _placed(problem: Problem, starts: int, rng: np.random.Generator) -> np.ndarr
     least = 1e-9 * in_order.cost
     tried = [in_order]
     if m <= FAQ_UP_TO:
-        tried += [Exchanges(problem, problem.relaxed(rng)) for _ in range(min(starts, STARTS // m))]
+        tried += [Exchanges(problem, problem.relaxed(rng)) for _ in range(min(starts, max(1, STARTS // effort)))]
     for each in tried:
         each.settle(least)
     best = min(tried, key=lambda each: each.cost)
-    for _ in range(min(TRIES // m**2, MOST_TRIES)):
+    for _ in range(min(TRIES // effort, MOST_TRIES)):
         changed, pairs = best.copy(), rng.integers(1, CHANGES + 1)
         for a, b in zip(rng.integers(n, size=pairs), rng.integers(m, size=pairs)):
             if a != b:
