@@ -113,7 +113,8 @@ def scale_table() -> str:
     return "\n".join(
         [
             f"Random float graphs of one recurrent population; CPU time of one thread of {found['machine']['processor']};",
-            "highest memory, float and integer graph in it. `energy`: counts of ten steps and an estimate.",
+            "highest memory, float and integer graph in it. `placement`: with the import of scipy;",
+            "`energy`: counts of ten steps and an estimate.",
             "",
             *sizes,
             "",
