@@ -35,7 +35,7 @@ class Learning:
         Raises:
             GraphError: a projection is not in the graph.
         """
-        return sum(int(np.count_nonzero(graph.projection(name).weights)) for name in self.projections)
+        return sum(int(np.count_nonzero(graph.projection(name).used)) for name in self.projections)
 
     def updates(self, graph: Graph, n_steps: int) -> int:
         """Updates of plastic synapses in so many steps, whether or not their neurons spike (a chip that skips those of silent axons

@@ -32,7 +32,7 @@ def _mark(reached: Bool[np.ndarray, "samples steps neurons"], p: Projection, spi
     """Set the cells (sample - first, step, neuron) at which spikes of the samples from `first` on arrive."""
     n_samples, n_steps, n = reached.shape
     cells = reached.reshape(-1)
-    nonzero = p.weights != 0
+    nonzero = p.used
     indices, delays, fan_out = p.indices[nonzero], p.delays[nonzero], p.fan_out()
     start = np.concatenate([[0], np.cumsum(fan_out)[:-1]])
     begin, end = np.searchsorted(spikes.sample, np.array((first, first + n_samples), np.int32))

@@ -7,12 +7,12 @@ arriving spikes as they like and still must agree in every bit.
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
 
-from neuromorph.graph import ALIF, LI, LIF, Graph, Input, Population, Projection
+from neuromorph.graph import ALIF, LI, LIF, FixedPoint, Graph, Input, Plasticity, Population, Projection
 from neuromorph.spikes import Spikes
 
 RATE = 0.2  # input spikes per channel and step for which the weights are scaled
@@ -173,4 +173,73 @@ def _project(rng: np.random.Generator, c: Choices, source: Population, target: L
         rng.integers(c.delays[0], c.delays[1], n, endpoint=True),
         weight_exp,
         signs,
+    )
+
+
+def plastic_graph(rng: np.random.Generator, *, rule: str = "", modulator: bool | None = None, rounding: str = "", **choices) -> Graph:
+    """A random graph (see `random_graph`) whose input and first recurrent projections are plastic, by signals or by the readout."""
+    graph = random_graph(rng, **{**choices, "delays": (1, 1)})
+    c = Choices(**choices)
+    chosen = {p.name for p in graph.projections if p.target == "hidden0" and p.source in ("in", "hidden0")}
+    projections = []
+    for q in graph.projections:
+        if q.name in chosen:
+            kind = rule or str(rng.choice(["hebbian", "modulated", "retroactive"]))
+            own = rng.random() < 0.5 if modulator is None else modulator
+            third = "" if kind == "hebbian" else "out" if own and graph.population("out").n == 1 else str(rng.choice(["reward", "error"]))
+            make = _plastic_float if c.precision == "float" else _plastic_integer
+            q = replace(q, plasticity=make(rng, q, kind, third, rounding or str(rng.choice(["nearest", "stochastic"]))))
+        projections.append(q)
+    return graph.replace(projections=tuple(projections))
+
+
+def third_factors(rng: np.random.Generator, graph: Graph, n_samples: int, n_steps: int) -> dict[str, np.ndarray]:
+    """The signals that a plastic graph asks for: one number a sample or one for each neuron, mostly 0, some beyond the limit."""
+    found = {}
+    for name, n in graph.third_factors.items():
+        shape = (n_steps, n_samples, n) if rng.random() < 0.5 else (n_steps, n_samples)
+        signal = rng.normal(0, 0.7, shape) * (rng.random(shape) < 0.3)
+        found[name] = signal if graph.precision == "float" else np.rint(64 * signal).astype(np.int64)
+    return found
+
+
+def _plastic_float(rng: np.random.Generator, q: Projection, rule: str, third: str, _: str) -> Plasticity:
+    alpha = rng.normal(0, 2 * np.abs(q.weights).mean(), q.n_synapses) if q.n_synapses else q.weights
+    return Plasticity(
+        rule,
+        alpha,
+        eta=float(rng.uniform(0.05, 0.5)),
+        decay_pre=float(rng.uniform(0, 0.9)),
+        decay_post=float(rng.choice([0.0, 0.7])),
+        post_offset=float(rng.choice([0.0, 0.1])),
+        clip=float(rng.uniform(0.2, 1.0)),
+        third_factor=third,
+    )
+
+
+def _plastic_integer(rng: np.random.Generator, q: Projection, rule: str, third: str, rounding: str) -> Plasticity:
+    """Traces of up to 127, E of 16 bits, H in 1/256: q * p is about 64 * 16."""
+    fixed = FixedPoint(
+        alpha_exp=int(rng.integers(-9, -4)),
+        pre_step=64,
+        post_step=16,
+        trace_max=127,
+        third_shift=int(rng.integers(4, 12)),
+        change_shift={"hebbian": 12, "modulated": 8, "retroactive": 8}[rule] + int(rng.integers(0, 3)),
+        eligibility_shift=int(rng.integers(0, 3)),
+        eligibility_max=int(rng.choice([255, 2**15 - 1])),
+        rounding=rounding,
+        seed=int(rng.integers(2**31)),
+    )
+    return Plasticity(
+        rule,
+        rng.integers(-255, 255, q.n_synapses, endpoint=True),
+        eta=int(rng.integers(200, 2000)),
+        decay_pre=int(rng.integers(0, 3700)),
+        decay_post=int(rng.choice([0, 2800])),
+        post_offset=int(rng.choice([0, 2])),
+        third_limit=int(rng.choice([40, 127])),
+        clip=int(rng.integers(64, 257)),
+        third_factor=third,
+        fixed=fixed,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from neuromorph.backends.plastic import ThirdFactors, match_third_factors
 from neuromorph.errors import BackendError, GraphError, SaturationError
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LIF, Input
@@ -31,6 +32,7 @@ class Capabilities:
     synaptic_current: bool = True
     refractory: bool = True
     mixed_delays: bool = True
+    plasticity: bool = False
     note: str = ""
 
 
@@ -54,11 +56,14 @@ class Backend(Protocol):
         spikes: Iterable[str] | None = None,
         strict: bool = False,
         progress: Progress | None = None,
+        third_factors: ThirdFactors | None = None,
     ) -> Recording:
         """Simulate all samples of `inputs` (one Spikes, or one per Input population by name).
 
-        `states`: populations whose state traces are recorded. `spikes`: those whose spikes are (default: of all that spike).
-        Readouts are recorded always. `strict`: raise SaturationError when an integer run clips or wraps a state variable.
+        `third_factors`: the signals that modulate plastic projections, by name (`Graph.third_factors`), [n_steps, n_samples] or
+        [n_steps, n_samples, n_target]. `states`: populations whose state traces are recorded, and plastic projections, whose H and E are.
+        `spikes`: populations whose spikes are (default: of all that spike). Readouts are recorded always. `strict`: raise SaturationError
+        when an integer run clips or wraps a state variable.
 
         Raises:
             GraphError: inputs do not fit the graph, or a population to record is none of it.
@@ -71,7 +76,9 @@ class Backend(Protocol):
 class Session(Protocol):
     """A graph on a simulator that stays up between calls of `run`."""
 
-    def run(self, inputs: Inputs, *, strict: bool = False, progress: Progress | None = None) -> Recording:
+    def run(
+        self, inputs: Inputs, *, strict: bool = False, progress: Progress | None = None, third_factors: ThirdFactors | None = None
+    ) -> Recording:
         """See `Backend.run`."""
         ...
 
@@ -86,6 +93,49 @@ class HasSessions(Protocol):
 
     def session(self, graph: Graph, *, states: Iterable[str] = (), spikes: Iterable[str] | None = None) -> Session:
         """Start `graph`, to be run any number of times; the arguments are those of `Backend.run`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one step brought: `spikes` of every population that fires, bool [n_samples, n]; `readouts` of every LI [n_samples, n]."""
+
+    spikes: Mapping[str, np.ndarray]
+    readouts: Mapping[str, np.ndarray]
+
+
+@runtime_checkable
+class StepSession(Protocol):
+    """A graph that runs step by step, samples side by side, so that what it does may decide what it is given next."""
+
+    def step(self, inputs: Mapping[str, np.ndarray], third_factors: Mapping[str, np.ndarray] | None = None) -> Step:
+        """One step. `inputs`: spikes of each Input population, bool [n_samples, n]; `third_factors`: each signal of
+        `Graph.third_factors`, [n_samples] or [n_samples, n_target].
+
+        Raises:
+            GraphError: they do not fit the graph.
+        """
+        ...
+
+    def plastic(self, name: str) -> Mapping[str, np.ndarray]:
+        """`H` and `E` of a plastic projection as they are now [n_samples, n_synapses]."""
+        ...
+
+    def reset(self) -> None:
+        """Back to the state before the first step."""
+        ...
+
+    def __enter__(self) -> "StepSession": ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+@runtime_checkable
+class HasStepSessions(Protocol):
+    """A backend that can be run step by step."""
+
+    def step_session(self, graph: Graph, *, n_samples: int = 1) -> StepSession:
+        """Start `graph` in its zero state for so many samples side by side."""
         ...
 
 
@@ -148,6 +198,7 @@ def missing(graph: Graph, can: Capabilities) -> list[str]:
             needs.append(f"synaptic current ({p.name})")
         if isinstance(p, LIF) and p.n_ref.any() and not can.refractory:
             needs.append(f"refractory period ({p.name})")
+    needs += [f"plasticity ({q.name})" for q in graph.plastic if not can.plasticity]
     if not can.mixed_delays and any(p.max_delay > 1 for p in graph.projections):
         needs.append("delays above one step")
     return needs
@@ -155,18 +206,28 @@ def missing(graph: Graph, can: Capabilities) -> list[str]:
 
 @dataclass(frozen=True)
 class Kept:
-    """Names of the populations of which a run keeps spikes, and state traces; those of spikes in the graph's order."""
+    """Names of the populations of which a run keeps spikes, and state traces, and of the plastic projections of which it keeps H and E;
+    those of spikes in the graph's order.
+    """
 
     spikes: tuple[str, ...]
     states: tuple[str, ...]
+    plastic: tuple[str, ...] = ()
 
 
 def prepare(
-    backend: Backend, graph: Graph, inputs: Inputs, states: Iterable[str] = (), spikes: Iterable[str] | None = None
-) -> tuple[dict[str, Spikes], Kept]:
-    """The checks that every `run` begins with: those of `keep`, and that inputs fit."""
+    backend: Backend,
+    graph: Graph,
+    inputs: Inputs,
+    states: Iterable[str] = (),
+    spikes: Iterable[str] | None = None,
+    third_factors: ThirdFactors | None = None,
+) -> tuple[dict[str, Spikes], Kept, dict[str, np.ndarray]]:
+    """The checks that every `run` begins with: those of `keep`, and that inputs and third factors fit; these come back by name."""
     kept = keep(backend, graph, states, spikes)
-    return match_inputs(graph, inputs), kept
+    by_name = match_inputs(graph, inputs)
+    n_steps, n_samples, _ = next(iter(by_name.values())).shape
+    return by_name, kept, match_third_factors(graph, third_factors or {}, n_steps, n_samples)
 
 
 def keep(backend: Backend, graph: Graph, states: Iterable[str] = (), spikes: Iterable[str] | None = None) -> Kept:
@@ -175,7 +236,8 @@ def keep(backend: Backend, graph: Graph, states: Iterable[str] = (), spikes: Ite
         raise BackendError(f"Backend {backend.name!r} cannot run here: {reason}")
     if lacking := missing(graph, backend.capabilities):
         raise BackendError(f"Backend {backend.name!r} does not compute {', '.join(lacking)}; run this graph on another backend.")
-    traced = tuple(dict.fromkeys(states))
+    asked, plastic = tuple(dict.fromkeys(states)), [q.name for q in graph.plastic]
+    traced = tuple(name for name in asked if name not in plastic)
     for name in traced:
         if isinstance(graph.population(name), Input):
             raise GraphError(f"States: {name!r} is an Input and has none.")
@@ -183,7 +245,7 @@ def keep(backend: Backend, graph: Graph, states: Iterable[str] = (), spikes: Ite
     chosen = set(firing if spikes is None else spikes)
     if strange := chosen - set(firing):
         raise GraphError(f"Spikes: {', '.join(sorted(strange))} cannot be recorded; the populations that fire: {', '.join(firing)}.")
-    return Kept(tuple(name for name in firing if name in chosen), traced)
+    return Kept(tuple(name for name in firing if name in chosen), traced, tuple(name for name in asked if name in plastic))
 
 
 def batches(inputs: Mapping[str, Spikes], size: int, progress: Progress | None = None) -> Iterator[dict[str, Spikes]]:

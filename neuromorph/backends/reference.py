@@ -1,11 +1,13 @@
 """The specification in numpy: floats and fixed point, all samples at once. Clear first, fast second."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from neuromorph.backends.base import Capabilities, Inputs, Kept, Progress, batches, enforce, prepare
+from neuromorph.backends.base import Capabilities, Inputs, Kept, Progress, Step, batches, enforce, keep, prepare
+from neuromorph.backends.plastic import PlasticSynapses, ThirdFactors, match_step
+from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Neurons
 from neuromorph.graph.projections import Projection
@@ -128,7 +130,7 @@ class ReferenceBackend:
     """numpy, the oracle that every other backend is compared with."""
 
     name = "reference"
-    capabilities = Capabilities(note="numpy; the specification")
+    capabilities = Capabilities(plasticity=True, note="numpy; the specification")
 
     def available(self) -> str | None:
         return None
@@ -142,48 +144,122 @@ class ReferenceBackend:
         spikes: Iterable[str] | None = None,
         strict: bool = False,
         progress: Progress | None = None,
+        third_factors: ThirdFactors | None = None,
     ) -> Recording:
-        by_name, kept = prepare(self, graph, inputs, states, spikes)
-        recording = join([_Chunk(graph, part, kept).run() for part in batches(by_name, CHUNK, progress)])
+        by_name, kept, third = prepare(self, graph, inputs, states, spikes, third_factors)
+        parts: list[Recording] = []
+        for part in batches(by_name, CHUNK, progress):
+            first = sum(done.n_samples for done in parts)
+            own = slice(first, first + next(iter(part.values())).n_samples)
+            parts.append(_Chunk(graph, part, kept, {name: signal[:, own] for name, signal in third.items()}, first).run())
+        recording = join(parts)
         enforce(strict, recording.saturations, self.name)
         return recording
 
+    def step_session(self, graph: Graph, *, n_samples: int = 1) -> "ReferenceSteps":
+        keep(self, graph)
+        return ReferenceSteps(graph, n_samples)
 
-class _Chunk:
-    """One batch of samples, from zero state to the last step."""
 
-    def __init__(self, graph: Graph, inputs: dict[str, Spikes], kept: Kept) -> None:
-        self.graph = graph
-        self.inputs = {name: spikes.to_dense() for name, spikes in inputs.items()}
-        self.n_steps, self.n_samples = next(iter(self.inputs.values())).shape[:2]
+class Network:
+    """A graph in mid-run, all samples side by side: one call of `step` computes one step of the specification."""
+
+    def __init__(self, graph: Graph, n_samples: int, first: int = 0) -> None:
+        self.graph, self.n_samples, self.t = graph, n_samples, 0
         self.integer = graph.precision == "integer"
-        self.neurons = graph.neurons
-        self.states = {p.name: self._zero(p) for p in self.neurons}
-        self.synapses = {p.name: SynapticInput(p, graph.population(p.target).n, self.n_samples) for p in graph.projections}
-        dtype = np.int64 if self.integer else np.float64
-        trace = {p.name: (self.n_steps, self.n_samples, p.n) for p in self.neurons}
-        self.z = {name: np.zeros(trace[name], dtype=np.bool_) for name in kept.spikes}
-        self.y = {p.name: np.zeros(trace[p.name], dtype=dtype) for p in self.neurons if isinstance(p, LI)}
-        self.traces = {
-            p.name: {x: np.zeros(trace[p.name], dtype=dtype) for x in (("v", "a") if isinstance(p, ALIF) else ("v",))}
-            for p in self.neurons
-            if p.name in kept.states
+        self.states = {p.name: self._zero(p) for p in graph.neurons}
+        self.synapses = {
+            q.name: SynapticInput(q, graph.population(q.target).n, n_samples)
+            if q.plasticity is None
+            else PlasticSynapses(q, graph.population(q.target).n, n_samples, first)
+            for q in graph.projections
         }
+
+    def step(self, inputs: Mapping[str, np.ndarray], third: Mapping[str, np.ndarray]) -> None:
+        """`inputs`: spikes [n_samples, n] by population; `third`: signals [n_samples, 1 or n_target] by name."""
+        t, advance = self.t, step_integer if self.integer else step_float
+        for p in self.graph.neurons:
+            advance(p, self.states[p.name], self._current(p, t))
+        for q in self.graph.plastic:
+            synapses, source = self.synapses[q.name], q.plasticity.third_factor if q.plasticity else ""
+            assert isinstance(synapses, PlasticSynapses), "a plastic projection"
+            synapses.learn(t, self.states[q.target].z, self._third(source, q, third))
+        for q in self.graph.projections:
+            fired = inputs[q.source] if q.source in inputs else self.states[q.source].z
+            self.synapses[q.name].send(t, *np.nonzero(fired))
+        self.t += 1
+
+    def _third(self, name: str, q: Projection, third: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """The signal, or the readout of that name; a readout of integers is scaled down first."""
+        if not name or name in third:
+            return third.get(name)
+        y = self.states[name].v
+        return y >> q.plasticity.fixed.third_shift if q.plasticity and q.plasticity.fixed else y
 
     def _zero(self, p: Neurons) -> State:
         zero = np.zeros((self.n_samples, p.n), dtype=np.int64 if self.integer else np.float64)
         return State(zero, zero, zero, zero, zero.astype(np.bool_), np.zeros(zero.shape, dtype=np.int64))
 
+    def _current(self, p: Neurons, t: int) -> np.ndarray:
+        arrivals = [self.synapses[q.name].receive(t) for q in self.graph.incoming(p.name)]
+        return sum(arrivals, np.zeros((self.n_samples, p.n), dtype=np.int64 if self.integer else np.float64))
+
+    def saturations(self) -> dict[str, int]:
+        """By "population.variable" and "projection.variable"."""
+        parts = {**self.states, **{name: s for name, s in self.synapses.items() if isinstance(s, PlasticSynapses)}}
+        return {f"{name}.{x}": count for name, part in parts.items() for x, count in part.saturations.items()}
+
+
+class ReferenceSteps:
+    """See `backends.base.StepSession`."""
+
+    def __init__(self, graph: Graph, n_samples: int) -> None:
+        self.graph, self.n_samples = graph, n_samples
+        self.reset()
+
+    def reset(self) -> None:
+        self.network = Network(self.graph, self.n_samples)
+
+    def step(self, inputs: Mapping[str, np.ndarray], third_factors: Mapping[str, np.ndarray] | None = None) -> Step:
+        given, third = match_step(self.graph, self.n_samples, inputs, third_factors or {})
+        self.network.step(given, third)
+        states = self.network.states
+        firing = {p.name: states[p.name].z for p in self.graph.neurons if isinstance(p, LIF)}
+        return Step(firing, {p.name: states[p.name].v for p in self.graph.readouts})
+
+    def plastic(self, name: str) -> dict[str, np.ndarray]:
+        synapses = self.network.synapses.get(name)
+        if not isinstance(synapses, PlasticSynapses):
+            raise GraphError(f"Step session: {name!r} is no plastic projection; there are {', '.join(q.name for q in self.graph.plastic)}.")
+        return {"H": synapses.H.copy(), "E": synapses.E.copy()}
+
+    def __enter__(self) -> "ReferenceSteps":
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class _Chunk:
+    """One batch of samples, from zero state to the last step. `first`: number of the first sample."""
+
+    def __init__(self, graph: Graph, inputs: dict[str, Spikes], kept: Kept, third: Mapping[str, np.ndarray], first: int) -> None:
+        self.graph, self.third = graph, third
+        self.inputs = {name: spikes.to_dense() for name, spikes in inputs.items()}
+        self.n_steps, self.n_samples = next(iter(self.inputs.values())).shape[:2]
+        self.network = Network(graph, self.n_samples, first)
+        dtype = np.int64 if self.network.integer else np.float64
+        shape = {p.name: (self.n_steps, self.n_samples, p.n) for p in graph.neurons}
+        shape |= {q.name: (self.n_steps, self.n_samples, q.n_synapses) for q in graph.plastic}
+        self.z = {name: np.zeros(shape[name], dtype=np.bool_) for name in kept.spikes}
+        self.y = {p.name: np.zeros(shape[p.name], dtype=dtype) for p in graph.readouts}
+        variables = {p.name: ("v", "a") if isinstance(p, ALIF) else ("v",) for p in graph.neurons if p.name in kept.states}
+        variables |= dict.fromkeys(kept.plastic, ("H", "E"))
+        self.traces = {name: {x: np.zeros(shape[name], dtype=dtype) for x in xs} for name, xs in variables.items()}
+
     def run(self) -> Recording:
-        step = step_integer if self.integer else step_float
         for t in range(self.n_steps):
-            for p in self.neurons:
-                state = self.states[p.name]
-                step(p, state, self._current(p, t))
-                self._record(p, state, t)
-            for projection in self.graph.projections:
-                fired = self.inputs[projection.source][t] if projection.source in self.inputs else self.states[projection.source].z
-                self.synapses[projection.name].send(t, *np.nonzero(fired))
+            self.network.step({name: z[t] for name, z in self.inputs.items()}, {name: m[t] for name, m in self.third.items()})
+            self._record(t)
         return Recording(
             backend=ReferenceBackend.name,
             precision=self.graph.precision,
@@ -194,17 +270,15 @@ class _Chunk:
             spikes={name: Spikes.from_dense(z, self.graph.dt) for name, z in self.z.items()},
             readouts=self.y,
             states=self.traces,
-            saturations={f"{name}.{x}": count for name, state in self.states.items() for x, count in state.saturations.items()},
+            saturations=self.network.saturations(),
         )
 
-    def _current(self, p: Neurons, t: int) -> np.ndarray:
-        arrivals = [self.synapses[q.name].receive(t) for q in self.graph.incoming(p.name)]
-        return sum(arrivals, np.zeros((self.n_samples, p.n), dtype=np.int64 if self.integer else np.float64))
-
-    def _record(self, p: Neurons, state: State, t: int) -> None:
-        if isinstance(p, LI):
-            self.y[p.name][t] = state.v
-        elif p.name in self.z:
-            self.z[p.name][t] = state.z
-        for name, trace in self.traces.get(p.name, {}).items():
-            trace[t] = state.v if name == "v" else state.a
+    def _record(self, t: int) -> None:
+        for name, y in self.y.items():
+            y[t] = self.network.states[name].v
+        for name, z in self.z.items():
+            z[t] = self.network.states[name].z
+        parts = {**self.network.synapses, **self.network.states}
+        for name, traces in self.traces.items():
+            for x, trace in traces.items():
+                trace[t] = getattr(parts[name], x)

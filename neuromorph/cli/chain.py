@@ -183,7 +183,7 @@ def _projections(graph: "Graph") -> list[dict[str, Any]]:
     return [
         {
             "name": q.name,
-            "synapses": int(np.count_nonzero(q.weights)),
+            "synapses": int(np.count_nonzero(q.used)),
             "density": q.n_synapses / (q.n_source * graph.population(q.target).n),
             "delays": [int(q.delays.min(initial=q.max_delay)), q.max_delay],
             "weights": _span(q.weights),

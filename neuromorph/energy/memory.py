@@ -36,7 +36,7 @@ def price_with_memory(counts: Counts, graph: Graph, profile: HardwareProfile) ->
     states = sum(_states(p) for p in neurons) * counts.n_steps
     comparisons = sum(p.n * (1 + isinstance(p, ALIF)) for p in neurons if isinstance(p, LIF)) * counts.n_steps
     updates = sum(mean["updates"].values())
-    synapse_bytes = sum(SYNAPSE * int(np.count_nonzero(p.weights)) + WORD * len(p.indptr) for p in graph.projections)
+    synapse_bytes = sum(SYNAPSE * int(np.count_nonzero(p.used)) + WORD * len(p.indptr) for p in graph.projections)
     weights = memory(profile, synapse_bytes)
     cells = memory(profile, WORD * sum(_states(p) + p.n for p in neurons))
     events = memory(profile, 0)

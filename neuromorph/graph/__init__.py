@@ -2,7 +2,8 @@
 
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.hdf5 import load, save
+from neuromorph.graph.plasticity import FixedPoint, Plasticity
 from neuromorph.graph.populations import ALIF, LI, LIF, Input, Population
 from neuromorph.graph.projections import Projection
 
-__all__ = ["ALIF", "LI", "LIF", "Graph", "Input", "Population", "Projection", "load", "save"]
+__all__ = ["ALIF", "LI", "LIF", "FixedPoint", "Graph", "Input", "Plasticity", "Population", "Projection", "load", "save"]

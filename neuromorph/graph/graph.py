@@ -4,12 +4,13 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from neuromorph.errors import GraphError
 from neuromorph.graph import validate
+from neuromorph.graph.plasticity import NUMBERS, Plasticity
 from neuromorph.graph.populations import LI, Input, Neurons, Population, parameters
 from neuromorph.graph.projections import Projection
 
@@ -68,14 +69,29 @@ class Graph:
         return tuple(p for p in self.populations if not isinstance(p, Input))
 
     @property
+    def plastic(self) -> tuple[Projection, ...]:
+        """Projections whose synapses change during a sample."""
+        return tuple(q for q in self.projections if q.plasticity is not None)
+
+    @property
+    def third_factors(self) -> dict[str, int]:
+        """Third factors that are given as data, each once, with the neurons of the (largest) target that they reach."""
+        known, found = {p.name: p for p in self.populations}, dict[str, int]()
+        for q in self.plastic:
+            name = q.plasticity.third_factor if q.plasticity else ""
+            if name and name not in known:
+                found[name] = max(found.get(name, 0), known[q.target].n)
+        return found
+
+    @property
     def n_neurons(self) -> int:
         """Neurons, readouts included, inputs not."""
         return sum(p.n for p in self.neurons)
 
     @property
     def n_synapses(self) -> int:
-        """Synapses with a nonzero weight."""
-        return sum(int(np.count_nonzero(p.weights)) for p in self.projections)
+        """Synapses in use: of a nonzero weight, or plastic."""
+        return sum(int(np.count_nonzero(p.used)) for p in self.projections)
 
     def fan_in(self, name: str) -> np.ndarray:
         """Synapses per neuron of a population, over all projections onto it."""
@@ -95,8 +111,9 @@ class Graph:
         """SHA-256 (hex) over everything that equality compares."""
         sha = hashlib.sha256()
         for part in _canonical(self):
-            data = part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode()
-            sha.update(len(data).to_bytes(8, "little") + data)
+            data = memoryview(np.ascontiguousarray(cast(Any, part)) if isinstance(part, np.ndarray) else repr(part).encode())
+            sha.update(data.nbytes.to_bytes(8, "little"))
+            sha.update(data)
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -122,3 +139,12 @@ def _canonical(graph: Graph) -> Iterator[object]:
         for array in (p.indptr, p.indices, p.weights, p.delays, *(() if p.signs is None else (p.signs,))):
             yield array.dtype.str, array.shape
             yield array
+        if p.plasticity is not None:
+            yield from _canonical_rule(p.plasticity)
+
+
+def _canonical_rule(rule: Plasticity) -> Iterator[object]:
+    yield rule.rule, rule.third_factor, rule.alpha.dtype.str, rule.alpha.shape
+    yield rule.alpha
+    yield [getattr(rule, name) for name in NUMBERS]
+    yield None if rule.fixed is None else dataclasses.astuple(rule.fixed)

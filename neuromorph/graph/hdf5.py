@@ -1,6 +1,7 @@
 """A graph as one HDF5 file: sparse, typed, checked. `docs/format.md` is its description for other languages."""
 
 import os
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,12 @@ import numpy as np
 from neuromorph.errors import FormatError, GraphError
 from neuromorph.graph.container import MAX_BYTES, Group, expect, read, write
 from neuromorph.graph.graph import Graph
+from neuromorph.graph.plasticity import NUMBERS, ROUNDINGS, RULES, FixedPoint, Plasticity
 from neuromorph.graph.populations import ADAPTATIONS, KINDS, RESETS, Population, parameters
 from neuromorph.graph.projections import Projection
 
-VERSION = 1
+VERSION = 2
+"""Graphs without plasticity are written as version 1, which older readers know."""
 FORMS = {"reset": RESETS, "adaptation": ADAPTATIONS}
 INTEGERS = tuple(np.dtype(f"<i{size}") for size in (1, 2, 4, 8))
 
@@ -25,7 +28,8 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
     populations = {p.name: _population(p, index) for index, p in enumerate(graph.populations)}
     projections = {p.name: _projection(p, index) for index, p in enumerate(graph.projections)}
     groups = {"populations": Group(groups=populations), "projections": Group(groups=projections), "metadata": Group(dict(graph.metadata))}
-    write(path, "graph", VERSION, Group({"dt": float(graph.dt), "precision": graph.precision}, groups=groups))
+    version = VERSION if graph.plastic else 1
+    write(path, "graph", version, Group({"dt": float(graph.dt), "precision": graph.precision}, groups=groups))
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Graph:
@@ -52,7 +56,15 @@ def _projection(p: Projection, index: int) -> Group:
     if p.signs is not None:
         arrays["signs"] = p.signs
     attributes = {"source": p.source, "target": p.target, "index": index, "weight_exp": int(p.weight_exp)}
-    return Group({**attributes}, {name: _narrow(array) for name, array in arrays.items()})
+    groups = {} if p.plasticity is None else {"plasticity": _plasticity(p.plasticity)}
+    return Group({**attributes}, {name: _narrow(array) for name, array in arrays.items()}, groups)
+
+
+def _plasticity(rule: Plasticity) -> Group:
+    number = float if rule.fixed is None else int
+    numbers = {name: number(getattr(rule, name)) for name in NUMBERS}
+    fixed = {} if rule.fixed is None else {"fixed": Group(asdict(rule.fixed))}
+    return Group({"rule": rule.rule, "third_factor": rule.third_factor, **numbers}, {"alpha": _narrow(rule.alpha)}, fixed)
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:
@@ -104,7 +116,7 @@ def _read_projection(name: str, node: Group, number: np.dtype) -> Projection:
     place = f"/projections/{name}"
     signed = {"signs"} & set(node.arrays)
     attributes = {"source": str, "target": str, "index": int, "weight_exp": int}
-    expect(node, place, attributes, {"indptr", "indices", "weights", "delays"} | signed)
+    expect(node, place, attributes, {"indptr", "indices", "weights", "delays"} | signed, {"plasticity"} & set(node.groups))
     n, whole = len(node.arrays["indices"]), np.dtype("<i8")
     return Projection(
         name=name,
@@ -116,7 +128,29 @@ def _read_projection(name: str, node: Group, number: np.dtype) -> Projection:
         delays=_column(node, place, "delays", n, whole),
         weight_exp=int(node.attributes["weight_exp"]),
         signs=_column(node, place, "signs", n, np.dtype("i1")) if signed else None,
+        plasticity=_read_plasticity(node.groups["plasticity"], f"{place}/plasticity", n, number) if node.groups else None,
     )
+
+
+def _read_plasticity(node: Group, place: str, n: int, number: np.dtype) -> Plasticity:
+    kind = float if number == np.dtype("<f8") else int
+    whole = kind is int
+    expect(node, place, {"rule": str, "third_factor": str, **dict.fromkeys(NUMBERS, kind)}, {"alpha"}, {"fixed"} if whole else ())
+    rule: Any = _one_of(node, place, "rule", RULES)
+    return Plasticity(
+        rule,
+        _column(node, place, "alpha", n, number),
+        third_factor=str(node.attributes["third_factor"]),
+        fixed=_read_fixed(node.groups["fixed"], f"{place}/fixed") if whole else None,
+        **{name: node.attributes[name] for name in NUMBERS},  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _read_fixed(node: Group, place: str) -> FixedPoint:
+    names = {f.name: str if f.name == "rounding" else int for f in fields(FixedPoint)}
+    expect(node, place, names)
+    _one_of(node, place, "rounding", ROUNDINGS)
+    return FixedPoint(**node.attributes)  # pyright: ignore[reportArgumentType]
 
 
 def _one_of(node: Group, place: str, name: str, allowed: tuple[str, ...]) -> Any:

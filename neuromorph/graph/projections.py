@@ -6,8 +6,9 @@ from typing import Literal
 import numpy as np
 
 from neuromorph.errors import GraphError
+from neuromorph.graph.plasticity import Plasticity
 from neuromorph.graph.populations import Values, read_only
-from neuromorph.shapes import Float64, Int8, Int64
+from neuromorph.shapes import Bool, Float64, Int8, Int64
 
 type SignMode = Literal["mixed", "excitatory", "inhibitory"]
 
@@ -19,7 +20,8 @@ class Projection:
     A spike of source i at step t adds `weights[k]` to the input of neuron `indices[k]` at step `t + delays[k]`,
     delays >= 1. Float graphs hold float64 weights. Integer graphs hold int64 weights of 8 bits (mixed sign: even values
     -256..254; one sign: 0..255 or -255..0), and the sum that arrives in one step is shifted by `weight_exp`
-    (`<<`, or floor `>>` where negative). `signs`, where given, are the fixed signs (+1, -1) that training kept.
+    (`<<`, or floor `>>` where negative). `signs`, where given, are the fixed signs (+1, -1) that training kept. `plasticity`: how the
+    synapses change during a sample (`graph.plasticity`).
 
     Shapes: `indptr` [n_source + 1], all others [n_synapses].
     """
@@ -33,6 +35,7 @@ class Projection:
     delays: Int64[np.ndarray, " synapses"]
     weight_exp: int = 0
     signs: Int8[np.ndarray, " synapses"] | None = None
+    plasticity: Plasticity | None = None
 
     def __post_init__(self) -> None:
         for field in ("indptr", "indices", "weights", "delays"):
@@ -106,10 +109,16 @@ class Projection:
             return "mixed"
         return "excitatory" if self.signs[0] > 0 else "inhibitory"
 
+    @property
+    def used(self) -> Bool[np.ndarray, " synapses"]:
+        """Synapses that may carry anything: of a weight other than 0, or plastic with an alpha other than 0."""
+        fixed = self.weights != 0
+        return fixed if self.plasticity is None else fixed | (self.plasticity.alpha != 0)
+
     def fan_out(self) -> np.ndarray:
-        """Synapses with a nonzero weight per source neuron [n_source]."""
-        return np.bincount(self.rows[self.weights != 0], minlength=self.n_source)
+        """Synapses in use per source neuron [n_source]."""
+        return np.bincount(self.rows[self.used], minlength=self.n_source)
 
     def fan_in(self, n_target: int) -> np.ndarray:
-        """Synapses with a nonzero weight per target neuron [n_target]."""
-        return np.bincount(self.indices[self.weights != 0], minlength=n_target)
+        """Synapses in use per target neuron [n_target]."""
+        return np.bincount(self.indices[self.used], minlength=n_target)

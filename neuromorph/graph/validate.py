@@ -1,15 +1,15 @@
 """What makes a graph a graph: one function a rule. `Graph` calls `check` when it is made, so none is ever invalid."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from neuromorph.errors import GraphError
+from neuromorph.graph.names import NAME
 from neuromorph.graph.populations import ADAPTATIONS, ALIF, LI, LIF, RESETS, Input, Population, parameters
 from neuromorph.graph.projections import Projection
+from neuromorph.graph.validate_plasticity import rule_faults
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.>-]{0,127}")
 INTEGER_RANGES = {
     "decay_v": (1, 4095, "12-bit decay dv = 4096 - decay_v"),
     "decay_u": (0, 4095, "12-bit decay du = 4095 - decay_u"),
@@ -201,6 +201,13 @@ def _signs(parts: Parts) -> Iterator[str]:
             yield f"Projection {projection.name!r}: weights[{k}] = {projection.weights[k]} against its sign {signs[k]:+d}; set it to 0."
 
 
+def _plasticity(parts: Parts) -> Iterator[str]:
+    for projection in parts[2]:
+        if projection.plasticity is not None:
+            place = f"Projection {projection.name!r}"
+            yield from (f"{place}: {fault}" for fault in rule_faults(projection, projection.plasticity, {p.name: p for p in parts[1]}))
+
+
 def _metadata(parts: Parts) -> Iterator[str]:
     for key, text in parts[3].items():
         if not NAME.fullmatch(key):
@@ -228,5 +235,6 @@ RULES: tuple[Rule, ...] = (
     _delays,
     _signs,
     _integer_weights,
+    _plasticity,
     _metadata,
 )

@@ -72,12 +72,12 @@ def even(n: int, slices: int) -> Int64[np.ndarray, " bounds"]:
 def reach(q: Projection, bounds: Int64[np.ndarray, " bounds"]) -> Iterator[Reach]:
     """Where the axons of a projection end, for some synapses at a time; those of a source neuron stay together."""
     slice_of = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    first = 0
+    in_use, first = q.used, 0
     while first < q.n_source:
         full = int(np.searchsorted(q.indptr, q.indptr[first] + SYNAPSES, side="right")) - 1
         last = max(full, first + 1)
         chosen, starts = slice(q.indptr[first], q.indptr[last]), q.indptr[first : last + 1] - q.indptr[first]
-        ends, used = slice_of[q.indices[chosen]], q.weights[chosen] != 0
+        ends, used = slice_of[q.indices[chosen]], in_use[chosen]
         if not used.all():
             ends, starts = ends[used], starts - np.searchsorted(np.flatnonzero(~used), starts)
         # targets ascend within a row, so that the synapses of an axon are neighbours

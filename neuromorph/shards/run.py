@@ -51,7 +51,7 @@ def run_shards(
         raise BackendError(f"Shards: size {size}, retries {retries}; a shard has at least one sample, and retries are 0 or more.")
     if counts and (backend != "fast" or spikes is not None or traced):
         raise BackendError("Shards: counts keep neither spikes nor states and come from backend 'fast'; leave the others out.")
-    by_name, kept = prepare(backends.backend(backend), graph, inputs, traced, spikes)
+    by_name, kept, _ = prepare(backends.backend(backend), graph, inputs, traced, spikes)
     n_steps = next(iter(by_name.values())).n_steps
     averaged = (n_steps if window is None else window) if counts else None
     job = Job(graph, backend, kept.spikes, kept.states, strict, averaged, version("neuromorph"))

@@ -236,7 +236,7 @@ def test_an_edited_number_is_noticed(path: Path):
 # -- header --------------------------------------------------------------------------------------------------------
 
 HEADERS = {
-    "newer": ("version", np.int64(2), "format version 2 is newer than this neuromorph reads (1); update neuromorph"),
+    "newer": ("version", np.int64(3), "format version 3 is newer than this neuromorph reads (2); update neuromorph"),
     "version 0": ("version", np.int64(0), "/neuromorph@version is 0; versions count from 1"),
     "version as text": ("version", np.bytes_("1"), "/neuromorph@version is '1'"),
     "wrong kind": ("format", np.bytes_("neuromorph.spikes"), "/neuromorph holds 'neuromorph.spikes', wanted 'neuromorph.graph'"),

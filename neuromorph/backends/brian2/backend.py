@@ -16,6 +16,7 @@ from neuromorph.backends.brian2.guest import borrowed
 from neuromorph.backends.brian2.recorder import Recorder
 from neuromorph.backends.brian2.runtime import Runtime
 from neuromorph.backends.brian2.standalone import Standalone
+from neuromorph.backends.plastic import ThirdFactors
 from neuromorph.errors import BackendError
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording
@@ -73,13 +74,14 @@ class Brian2Backend:
         spikes: Iterable[str] | None = None,
         strict: bool = False,
         progress: Progress | None = None,
+        third_factors: ThirdFactors | None = None,
     ) -> Recording:
         """See `neuromorph.backends.base.Backend.run`. Within a batch `progress` is told the steps done, in samples' worth.
 
         Raises:
             BackendError: also where code cannot be compiled.
         """
-        by_name, kept = prepare(self, graph, inputs, states, spikes)
+        by_name, kept, _ = prepare(self, graph, inputs, states, spikes, third_factors)
         n_steps, n_samples, _ = next(iter(by_name.values())).shape
         size = _batch_size(graph, n_samples)
         recorder = Recorder(graph, kept, n_samples, n_steps)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from neuromorph.backends.base import Capabilities, Inputs, Progress, batches, enforce, prepare
+from neuromorph.backends.plastic import ThirdFactors
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording, join
@@ -33,10 +34,11 @@ class FastBackend:
         spikes: Iterable[str] | None = None,
         strict: bool = False,
         progress: Progress | None = None,
+        third_factors: ThirdFactors | None = None,
     ) -> Recording:
         from neuromorph.backends.fast.simulator import Simulator
 
-        by_name, kept = prepare(self, graph, inputs, states, spikes)
+        by_name, kept, _ = prepare(self, graph, inputs, states, spikes, third_factors)
         simulator = Simulator(graph, self.name)
         recording = join([simulator.record(part, kept) for part in batches(by_name, CHUNK, progress)])
         enforce(strict, recording.saturations, self.name)
@@ -57,7 +59,7 @@ class FastBackend:
         from neuromorph.backends.fast import summary
         from neuromorph.backends.fast.simulator import Simulator
 
-        by_name, _ = prepare(self, graph, inputs)
+        by_name, _, _ = prepare(self, graph, inputs)
         n_steps = next(iter(by_name.values())).n_steps
         window = n_steps if window is None else window
         if not 1 <= window <= n_steps:

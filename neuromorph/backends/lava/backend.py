@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from neuromorph.backends.base import Capabilities, Inputs, Progress, keep, prepare
 from neuromorph.backends.lava import launch
 from neuromorph.backends.lava.session import LavaSession
+from neuromorph.backends.plastic import ThirdFactors
 from neuromorph.errors import BackendError
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording
@@ -43,13 +44,14 @@ class LavaBackend:
         spikes: Iterable[str] | None = None,
         strict: bool = False,
         progress: Progress | None = None,
+        third_factors: ThirdFactors | None = None,
     ) -> Recording:
         """See `neuromorph.backends.base.Backend.run`.
 
         Raises:
             BackendError: also where the worker fails or takes too long, and for sums beyond Lava's 32-bit messages.
         """
-        by_name, kept = prepare(self, graph, inputs, states, spikes)
+        by_name, kept, _ = prepare(self, graph, inputs, states, spikes, third_factors)
         with LavaSession(graph, kept, self.python, self.timeout) as session:
             return session.run(by_name, strict=strict, progress=progress)
 

@@ -8,6 +8,7 @@ import numpy as np
 from neuromorph.backends.base import Inputs, Kept, Progress, enforce, match_inputs
 from neuromorph.backends.lava.netlist import input_file, lower, played, recorded, saturation_file, trace_file
 from neuromorph.backends.lava.network import Network, load_counts, load_samples
+from neuromorph.backends.plastic import ThirdFactors, match_third_factors
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
@@ -24,7 +25,9 @@ class LavaSession:
         self._graph, self._kept = graph, kept
         self._network = Network(python, lower(graph, kept), timeout) if graph.n_neurons else None
 
-    def run(self, inputs: Inputs, *, strict: bool = False, progress: Progress | None = None) -> Recording:
+    def run(
+        self, inputs: Inputs, *, strict: bool = False, progress: Progress | None = None, third_factors: ThirdFactors | None = None
+    ) -> Recording:
         """Simulate all samples of `inputs`, of any number and length; see `neuromorph.backends.base.Backend.run`.
 
         Raises:
@@ -33,6 +36,7 @@ class LavaSession:
         """
         by_name = match_inputs(self._graph, inputs)
         n_steps, n_samples, _ = next(iter(by_name.values())).shape
+        match_third_factors(self._graph, third_factors or {}, n_steps, n_samples)
         graph, network = self._graph, self._network
         if network:
             files = {input_file(graph, name): by_name[name] for name in played(graph)}
