@@ -1,11 +1,17 @@
 """`neuromorph demo` and `neuromorph report`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from neuromorph.cli.output import Json, console, emit, joules, messages, table
+from neuromorph.cli.output import Json, console, emit, joules, messages, seconds, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
 
 
 def demo(
@@ -58,7 +64,7 @@ def report(
 
 def summary_tables(summary: dict[str, Any]) -> list[Any]:
     """The summary of a run for people."""
-    accuracy, seconds = summary["accuracy"], summary["seconds"]
+    accuracy = summary["accuracy"]
     stages = [
         ("float32 (PyTorch)", 100 * accuracy["torch"]),
         ("float64 (reference)", 100 * accuracy["float"]),
@@ -66,27 +72,45 @@ def summary_tables(summary: dict[str, Any]) -> list[Any]:
     ]
     synapses = f"{summary['active_synapses']:,} active synapses, {summary['requested_synapses']:,} requested"
     checks = [(v["backend"], v["precision"], v["samples"], v["verdict"], v["spikes"], told(v["first"])) for v in summary["validation"]]
-    energy = [
-        (
-            e["profile"] + (" (what if)" if e["what_if"] else ""),
-            joules(e["total"]["lo"]),
-            joules(e["total"]["nominal"]),
-            joules(e["total"]["hi"]),
-            joules(e["scopes"]["dynamic"]["nominal"]),
-        )
-        for e in summary["energy"]
-    ]
     return [
         table(f"Accuracy on {accuracy['test_samples']} test samples", ["stage", "accuracy %"], stages, synapses),
         table("Validation against the reference", ["backend", "precision", "samples", "verdict", "spikes", "first difference"], checks),
-        table(
-            "Energy per inference",
-            ["profile", "lowest", "nominal", "highest", "of this dynamic"],
-            energy,
-            "an estimate from counts and published numbers, not a measurement",
-        ),
-        table("Time", ["stage", "seconds"], list(seconds.items())),
+        *_chip(summary),
+        _energy(summary["energy"]),
+        table("Time", ["stage", "seconds"], list(summary["seconds"].items())),
     ]
+
+
+def _chip(summary: dict[str, Any]) -> "Iterator[str]":
+    """Whether the graph fits the chip, and what it asks of it, in a line each."""
+    check, placed, refused = (summary.get(name) for name in ("check", "map", "map_refused"))
+    if check:
+        yield f"[bold]Chip[/]: the network {'fits' if check['fits'] else '[red]does not fit[/]'} {check['profile']}"
+        yield from (
+            f"  {escape(r['subject'])}: {escape(r['fault'])} {escape(r['remedy'])}" for r in check["rules"] if r["status"] == "broken"
+        )
+    if placed:
+        load = placed["load"]
+        hops = load["hops_ew"] + load["hops_ns"]
+        yield f"  mapped: {load['cores']:,} core(s), {load['messages']:,.0f} messages and {hops:,.0f} hops an inference"
+    if refused:
+        yield f"  not mapped: {escape(refused)}"
+
+
+def _energy(estimates: list[dict[str, Any]]) -> "Table":
+    """Totals of all chips, and the time that those need of which it is known."""
+    rows = []
+    unknown: dict[str, list[str]] = {}
+    for e in estimates:
+        total, dynamic, timed = e["total"], e["scopes"]["dynamic"], e.get("latency")
+        ends = (joules(x) for x in (total["lo"], total["nominal"], total["hi"], dynamic["nominal"]))
+        rows.append((e["profile"] + (" *" if e["what_if"] else ""), *ends, seconds(timed["total"]["nominal"]) if timed else "unknown"))
+        for scope in (name for name, sums in e["scopes"].items() if not sums):
+            unknown.setdefault(scope.replace("_", " ").replace("cpu", "CPU"), []).append(e["profile"])
+    notes = ["an estimate from counts and published numbers, not a measurement", "time: what the chip needs, nominal"]
+    notes += [f"{scope}: unknown, and not in the total, of {', '.join(chips)}" for scope, chips in unknown.items()]
+    notes += ["* what if: the chip is not known to run this network"] if any(e["what_if"] for e in estimates) else []
+    return table("Energy per inference", ["profile", "lowest", "nominal", "highest", "dynamic", "time"], rows, escape("\n".join(notes)))
 
 
 def told(first: dict[str, Any] | None) -> str:

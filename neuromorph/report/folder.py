@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neuromorph.agreement import Excerpt
 from neuromorph.differences import Difference
 from neuromorph.errors import FormatError, NeuromorphError
 from neuromorph.graph import Graph, load
 from neuromorph.recording import Recording, load_recording
+from neuromorph.report.chip import OnChip, read_map, read_mean_spikes
 from neuromorph.spikes import Spikes, load_labels, load_spikes
 
 BACKENDS = ("reference", "torch", "fast", "brian2", "lava")
@@ -21,7 +24,8 @@ PRECISIONS = ("float", "integer")
 class Run:
     """A run folder. `graphs`: those there are of "initial", "model", "integer"; `inputs`, `label`: the first test sample;
     `recordings`: one-sample recordings by "backend-precision", the reference first; `differences`: the samples in which simulators
-    part; `gaps`: by file, why it is not shown.
+    part; `on_chip`: the map of the integer graph; `mean_spikes` of its neurons in an inference, by population; `gaps`: by file, why it
+    is not shown.
     """
 
     folder: Path
@@ -32,6 +36,8 @@ class Run:
     label: int | None
     recordings: Mapping[str, Recording]
     differences: tuple[Excerpt, ...]
+    on_chip: OnChip | None
+    mean_spikes: Mapping[str, np.ndarray] | None
     gaps: Mapping[str, str]
 
 
@@ -41,11 +47,7 @@ def read_run(folder: Path) -> Run:
     Raises:
         NeuromorphError: there is no summary.json, or it does not hold a JSON object.
     """
-    if not (folder / "summary.json").is_file():
-        raise NeuromorphError(f"{folder}: no summary.json; give the folder of a run, such as `neuromorph demo` leaves in runs/demo.")
-    summary = _json(folder / "summary.json")
-    if not isinstance(summary, dict):
-        raise FormatError(f"{folder / 'summary.json'} holds a {type(summary).__name__}, wanted an object with the results of a run.")
+    summary = _summary(folder)
     gaps: dict[str, str] = {}
 
     def piece(name: str, read: Callable[[Path], Any]) -> Any:
@@ -61,6 +63,7 @@ def read_run(folder: Path) -> Run:
     graphs = {kind: graph for kind, name in files.items() if (graph := piece(name, load)) is not None}
     inputs = {name: s.select([0]) for name, s in (piece("test.h5", load_spikes) or {}).items() if s.n_samples}
     labels = piece("test.h5", load_labels)
+    integer, chip = graphs.get("integer"), (summary.get("args") or {}).get("profile")
     recordings = {stem: r for stem in _recordings(folder) if (r := piece(f"recordings/{stem}.h5", load_recording)) is not None}
     return Run(
         folder=folder,
@@ -71,8 +74,20 @@ def read_run(folder: Path) -> Run:
         label=None if labels is None or not len(labels) else int(labels[0]),
         recordings={stem: r for stem, r in recordings.items() if r.n_samples},
         differences=tuple(_differences(summary.get("validation") or [], graphs, piece)),
+        on_chip=piece("map.json", lambda path: read_map(path, integer, chip)),
+        mean_spikes=piece("mean_spikes.json", lambda path: read_mean_spikes(path, integer)),
         gaps=gaps,
     )
+
+
+def _summary(folder: Path) -> Mapping[str, Any]:
+    path = folder / "summary.json"
+    if not path.is_file():
+        raise NeuromorphError(f"{folder}: no summary.json; give the folder of a run, such as `neuromorph demo` leaves in runs/demo.")
+    summary = _json(path)
+    if not isinstance(summary, dict):
+        raise FormatError(f"{path} holds a {type(summary).__name__}, wanted an object with the results of a run.")
+    return summary
 
 
 def _differences(rows: Sequence[Mapping[str, Any]], graphs: Mapping[str, Graph], piece: Callable[..., Any]) -> Iterator[Excerpt]:

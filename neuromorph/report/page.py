@@ -1,7 +1,7 @@
 """The report of a run: one HTML file with its pictures inside, nothing to load, readable in light, dark and print."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from matplotlib.axes import Axes
 
 from neuromorph.files import atomic_write
 from neuromorph.graph import Graph
+from neuromorph.mapping import Traffic, traffic
 from neuromorph.recording import Recording
 from neuromorph.report import plots
+from neuromorph.report.chip import OnChip, compared
+from neuromorph.report.cores import core_grid
 from neuromorph.report.environment import template
 from neuromorph.report.folder import Run, read_run
 from neuromorph.report.style import to_svg
@@ -50,6 +53,8 @@ def render(run: Run, title: str) -> str:
         rewiring=list(_rewiring(run.graphs)),
         figures=dict(_figures(run)),
         counts=_counts(s.get("counts") or {}),
+        compared=compared(s.get("comparators") or (), s.get("break_even") or ()),
+        mapped_chips=list(dict.fromkeys(m.get("profile") for m in s.get("break_even") or ())),
         arguments=dict(_flat(s.get("args") or {})),
         error_names=_union(p.get("errors") or {} for p in (s.get("quantization") or {}).get("populations", ())),
         scope_names=_union(e.get("scopes") or {} for e in s.get("energy") or ()),
@@ -72,8 +77,27 @@ def _figures(run: Run) -> Iterator[tuple[str, Markup]]:
         yield "rates", _figure(plots.rates(_populations(run, first)), "rates", "Histogram of firing rates by population")
     if run.history:
         yield "learning", _figure(plots.learning_curve(run.history), "learning", "Accuracy by epoch")
-    if estimates := [e for e in run.summary.get("energy") or () if e.get("scopes")]:
+    if run.on_chip:
+        yield "cores", _figure(_cores(run, run.on_chip), "cores", "Cores in use, and messages between their tiles")
+    yield from _energies(run.summary.get("energy") or ())
+
+
+def _cores(run: Run, on_chip: OnChip) -> Axes:
+    """The map with its messages; without where the spikes are not known."""
+    found, n = on_chip.found, on_chip.found.partition.n_cores
+    silent = Traffic(np.zeros((n, n)), np.zeros(n))
+    messages = traffic(run.graphs["integer"], found.partition, run.mean_spikes) if run.mean_spikes else silent
+    return core_grid(found, messages, on_chip.profile)
+
+
+def _energies(energy: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Markup]]:
+    """All chips together, and each chip's breakdown."""
+    if estimates := [e for e in energy if e.get("scopes")]:
         yield "energy", _figure(plots.energy_bars(estimates), "energy", "Energy per inference by chip, lowest to highest, nominal marked")
+    for index, estimate in enumerate(energy):
+        if estimate.get("terms"):
+            title = f"Energy per inference on {estimate.get('profile')} by term, lowest to highest, nominal marked"
+            yield f"terms-{index}", _figure(plots.energy_terms(estimate), f"terms-{index}", title)
 
 
 def _samples(run: Run) -> Iterator[dict[str, Any]]:

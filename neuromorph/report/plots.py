@@ -1,6 +1,7 @@
 """Plots, one axis each: pass `ax` to compose them, leave it out for a figure of its own. No pyplot, no global state."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from neuromorph.differences import Difference, threshold
 from neuromorph.errors import NeuromorphError
 from neuromorph.graph import LI, Graph, Projection
 from neuromorph.recording import Recording
-from neuromorph.report.style import BLUE, COLOURS, INK, MUTED, SMALL, VERMILLION, label, legend, new_axis, plain
+from neuromorph.report.style import BLUE, COLOURS, INK, LONGEST, MUTED, SMALL, VERMILLION, label, legend, new_axis, plain
 from neuromorph.spikes import Spikes
 
 MAX_CELLS = 1000  # of a connectivity matrix, per side; larger graphs are binned
@@ -222,27 +223,50 @@ def learning_curve(history: Sequence[Mapping[str, Any]], ax: Axes | None = None)
 def energy_bars(estimates: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """Energy per inference [J], log scale: a bar from lo to hi and a mark at nominal, for each profile and scope.
 
-    `estimates`: dicts of `EnergyReport.to_dict`. Profiles marked "what if" carry an asterisk.
+    `estimates`: dicts of `EnergyReport.to_dict`; scopes that are None, as the profile has no numbers, have no bar. Profiles marked "what
+    if" carry an asterisk.
     """
-    scopes = list(dict.fromkeys(name for e in estimates for name in e["scopes"]))
+    scopes = list(dict.fromkeys(name for e in estimates for name, sums in e["scopes"].items() if sums))
     ax = new_axis(ax, 520.0, 90.0 + 26 * len(estimates) * max(1, len(scopes)) * 0.6)
     place = np.arange(len(estimates))[::-1]
     for index, scope in enumerate(scopes):
         rows = [(y, e["scopes"][scope]) for y, e in zip(place, estimates) if e["scopes"].get(scope)]
         height = 0.8 / len(scopes)
         middle = np.array([y for y, _ in rows]) + 0.4 - (index + 0.5) * height
-        lo, nominal, hi = (np.array([s[key] for _, s in rows], dtype=np.float64) for key in ("lo", "nominal", "hi"))
-        colour = COLOURS[index % len(COLOURS)]
-        ax.barh(
-            middle, hi - lo, height * 0.8, left=lo, color=colour, alpha=0.55, label=plain(scope.replace("_", " ").replace("cpu", "CPU"))
-        )
-        ax.plot(nominal, middle, "|", color=INK, markersize=9, markeredgewidth=2)
+        _intervals(ax, middle, [sums for _, sums in rows], height * 0.8, COLOURS[index % len(COLOURS)], scope)
+    return _energy_axis(ax, place, [plain(e["profile"]) + (" *" if e.get("what_if") else "") for e in estimates])
+
+
+def energy_terms(estimate: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """Energy per inference [J] of one chip by term, log scale: a bar from lo to hi and a mark at nominal, coloured by scope.
+
+    `estimate`: a dict of `EnergyReport.to_dict`; terms that cost nothing are left out.
+    """
+    terms = [term for term in estimate["terms"] if term["hi"] > 0]
+    ax = new_axis(ax, 520.0, 80.0 + 34 * len(terms))
+    place = np.arange(len(terms))[::-1]
+    for index, scope in enumerate(dict.fromkeys(term["scope"] for term in terms)):
+        own = [(y, term) for y, term in zip(place, terms) if term["scope"] == scope]
+        _intervals(ax, np.array([y for y, _ in own]), [term for _, term in own], 0.6, COLOURS[index % len(COLOURS)], scope)
+    return _energy_axis(ax, place, ["\n".join(map(plain, wrap(term["name"], LONGEST, max_lines=2, placeholder="…"))) for term in terms])
+
+
+def _intervals(ax: Axes, place: np.ndarray, found: Sequence[Mapping[str, Any]], height: float, colour: str, scope: str) -> None:
+    """Bars of one scope; where lo is hi, an edge shows the colour."""
+    lo, nominal, hi = (np.array([each[key] for each in found], dtype=np.float64) for key in ("lo", "nominal", "hi"))
+    name = plain(scope.replace("_", " ").replace("cpu", "CPU"))
+    ax.barh(place, hi - lo, height, left=lo, color=colour, alpha=0.55, edgecolor=colour, linewidth=np.where(hi > lo, 0, 5), label=name)
+    ax.plot(nominal, place, "|", color=INK, markersize=9, markeredgewidth=2)
+
+
+def _energy_axis(ax: Axes, place: np.ndarray, names: Sequence[str]) -> Axes:
+    """Joules to the right, names upwards."""
     ax.use_sticky_edges = False
-    ax.set_ylim(-0.5, max(len(estimates), 1) - 0.5)
+    ax.set_ylim(-0.5, max(len(names), 1) - 0.5)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(EngFormatter("J", sep="\u202f"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_yticks(place, [plain(e["profile"]) + (" *" if e.get("what_if") else "") for e in estimates])
+    ax.set_yticks(place, names)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color=MUTED, alpha=0.3, linewidth=0.5)
     legend(ax)

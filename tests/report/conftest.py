@@ -11,8 +11,7 @@ from neuromorph.backends.brian2 import Brian2Backend
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.compare import compare, decisions
 from neuromorph.counts import count
-from neuromorph.energy import estimate
-from neuromorph.errors import EnergyUnavailable
+from neuromorph.demo import Activity, check_and_map, energies
 from neuromorph.graph import ALIF, LI, LIF, Graph, Input, Projection, save
 from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
@@ -86,12 +85,7 @@ def write_run(folder: Path, graph: Graph, inputs: Spikes) -> Path:
         save_recording(folder / "differences" / f"{len(validation) - 1}-{side}.h5", recording)
     save_recording(folder / "recordings" / "torch-float.h5", replace(reference.run(flipped, inputs.select([0])), backend="torch"))
     counts = count(integer, inputs, runs["integer"])
-    energy, refused = [], {}
-    for name in PROFILES:
-        try:
-            energy.append(estimate(counts, integer, load_profile(name), what_if=True).to_dict())
-        except EnergyUnavailable as reason:
-            refused[name] = str(reason)
+    activity = Activity.of(integer, {"input": inputs, **runs["integer"].spikes})
     summary = {
         "accuracy": {p: float((decisions(r, 20) == labels).mean()) for p, r in runs.items()}
         | {"torch": 0.9375, "test_samples": len(labels)},
@@ -100,8 +94,6 @@ def write_run(folder: Path, graph: Graph, inputs: Spikes) -> Path:
         "connectivity": 0.3,
         "validation": validation,
         "counts": counts.to_dict(),
-        "energy": energy,
-        "energy_refused": refused,
         "saturations": dict(runs["integer"].saturations),
         "quantization": quantization.to_dict(),
         "profile": chip.id,
@@ -109,6 +101,7 @@ def write_run(folder: Path, graph: Graph, inputs: Spikes) -> Path:
         "versions": {"python": "3.12.1", "numpy": np.__version__, "lava-nc": None},
         "seconds": {"train": 61.25, "export": 0.31, "total": 61.56},
     }
+    summary |= check_and_map(folder, activity, chip) | energies(PROFILES, counts, activity)
     history = [{"epoch": e, "loss": 2.0 / e, "train_accuracy": 1 - 0.5 / e, "validation_accuracy": 0.9 - 0.4 / e} for e in (1, 2, 3)]
     for name, data in (("summary", summary), ("history", history)):
         (folder / f"{name}.json").write_text(json.dumps(data, indent=2, default=lambda x: x.tolist()))

@@ -132,6 +132,55 @@ def test_energy_bars_span_lo_to_hi_with_nominal_marked_on_a_log_scale():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a *", "b"]
 
 
+def test_energy_bars_leave_out_what_is_unknown():
+    scope = {"lo": 1e-6, "nominal": 2e-6, "hi": 4e-6}
+    chips = [
+        {"profile": "a", "scopes": {"dynamic": scope, "static": None, "embedded_cpu": None}},
+        {"profile": "b", "scopes": {"dynamic": scope, "static": None, "embedded_cpu": scope}},
+        {"profile": "c", "scopes": {"dynamic": None, "static": None, "embedded_cpu": None}},
+    ]
+    ax = plots.energy_bars(chips)
+    assert [(round(bar.get_y() + bar.get_height() / 2, 9), bar.get_width()) for bar in ax.patches] == [
+        (2.2, pytest.approx(3e-6)),
+        (1.2, pytest.approx(3e-6)),
+        (0.8, pytest.approx(3e-6)),
+    ]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["dynamic", "embedded CPU"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
+
+
+def test_exact_energies_have_a_coloured_edge():
+    exact, wide = ({"lo": 1e-6, "nominal": 1e-6, "hi": hi} for hi in (1e-6, 2e-6))
+    ax = plots.energy_bars([{"profile": name, "scopes": {"dynamic": scope}} for name, scope in (("a", exact), ("b", wide))])
+    assert [bar.get_linewidth() > 0 for bar in ax.patches] == [True, False]
+
+
+def test_energy_terms_are_bars_in_the_colour_of_their_scope():
+    def term(name: str, scope: str, lo: float, hi: float) -> dict[str, object]:
+        return {"name": name, "scope": scope, "lo": lo, "nominal": (lo + hi) / 2, "hi": hi}
+
+    terms = [
+        term("synaptic operations onto auxiliary compartments", "dynamic", 1e-9, 3e-9),
+        term("hops east-west", "dynamic", 0.0, 0.0),
+        term("static $", "static", 0.0, 2e-6),
+        term("messages sent", "dynamic", 4e-9, 4e-9),
+    ]
+    own = Figure().add_subplot()
+    ax = plots.energy_terms({"terms": terms}, own)
+    assert ax is own
+    assert ax.get_xscale() == "log"
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        "synaptic operations onto\nauxiliary compartments",
+        r"static \$",
+        "messages sent",
+    ]
+    bars = {bar.get_y() + bar.get_height() / 2: (bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches}
+    assert bars == {2: pytest.approx((1e-9, 3e-9)), 0: pytest.approx((4e-9, 4e-9)), 1: pytest.approx((0, 2e-6))}
+    assert len({bar.get_facecolor() for bar in ax.patches}) == 2
+    assert sorted(x for line in ax.lines for x in line.get_xdata()) == pytest.approx([2e-9, 4e-9, 1e-6])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["dynamic", "static"]
+
+
 def test_plots_compose_on_a_given_axis(graph, inputs):
     recording = ReferenceBackend().run(graph, inputs)
     figure = Figure()
@@ -156,6 +205,7 @@ def test_empty_data_draws_empty_axes():
         plots.weights(graph),
         plots.learning_curve([]),
         plots.energy_bars([]),
+        plots.energy_terms({"terms": []}),
     ):
         assert to_svg(ax, "x", "x").startswith("<svg")
 
