@@ -6,18 +6,20 @@ A network is invariant to s but for rounding, so s is searched for the least rou
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from neuromorph.errors import QuantizationError
 from neuromorph.graph.graph import Graph
+from neuromorph.graph.plasticity import Rounding
 from neuromorph.graph.populations import ALIF, LI, LIF, Input, Neurons, Population
 from neuromorph.graph.projections import Projection
 from neuromorph.graph.validate import WEIGHT_RANGES
 from neuromorph.grid import Grid
 from neuromorph.hardware import HardwareProfile
+from neuromorph.quantize_plastic import PREFIX, PlasticReport, quantize_plasticity, third_scales
 from neuromorph.rules import form_rules
 
 STATE_MAX = 2**23 - 1
@@ -65,6 +67,7 @@ class QuantizationReport:
     settings_allowed: int | None = None
     thresholds_allowed: int | None = None
     notes: tuple[str, ...] = field(default=())
+    plastic: tuple[PlasticReport, ...] = ()
 
     @property
     def lost(self) -> int:
@@ -78,10 +81,13 @@ class QuantizationReport:
         return asdict(self) | {"lost": self.lost, "clipped": self.clipped}
 
 
-def quantize(graph: Graph, profile: HardwareProfile, grid: Grid | None = None) -> tuple[Graph, QuantizationReport]:
+def quantize(
+    graph: Graph, profile: HardwareProfile, grid: Grid | None = None, *, rounding: Rounding = "stochastic", seed: int = 0
+) -> tuple[Graph, QuantizationReport]:
     """The integer graph of a float graph for a chip, and the report of rounding. An integer graph comes back as it is.
 
-    `grid`: scales and exponents that are given, by default those that the graph carries for this chip.
+    `grid`: scales and exponents that are given, by default those that the graph carries for this chip. `rounding`, `seed`: of plastic
+    synapses, at every step.
 
     Raises:
         QuantizationError: the chip lacks a neuron form or a range that the graph needs; the message tells the remedy.
@@ -95,7 +101,7 @@ def quantize(graph: Graph, profile: HardwareProfile, grid: Grid | None = None) -
     projections: dict[str, Projection] = {}
     population_reports: list[PopulationReport] = []
     projection_reports: list[ProjectionReport] = []
-    scales: dict[str, str] = {}
+    scales, gains = dict[str, float](), {p.name: p.gain for p in graph.neurons}
     for p in graph.populations:
         if isinstance(p, Input):
             populations.append(p)
@@ -104,14 +110,22 @@ def quantize(graph: Graph, profile: HardwareProfile, grid: Grid | None = None) -
         quantised = quantize_population(p, scale, profile)
         populations.append(quantised)
         population_reports.append(_report(p, quantised, scale, profile))
-        scales[f"scale.{p.name}"] = repr(scale)
+        scales[p.name] = scale
         for q in graph.incoming(p.name):
             projections[q.name], report = quantize_projection(q, p.gain, scale, profile, grid.exponents.get(q.name))
             projection_reports.append(report)
-    metadata = {**graph.metadata, **scales, "profile": profile.id, "quantized_from": graph.digest()}
+    third, plastic = third_scales(graph, scales), list[PlasticReport]()
+    for q in graph.plastic:
+        name = q.plasticity.third_factor if q.plasticity else ""
+        rule, report = quantize_plasticity(q, gains[q.target], scales[q.target], third.get(name, (1.0, 0)), rounding, seed)
+        projections[q.name] = replace(projections[q.name], plasticity=rule)
+        plastic.append(report)
+    told = {f"scale.{name}": repr(scale) for name, scale in scales.items()} | {PREFIX + name: repr(s) for name, (s, _) in third.items()}
+    metadata = {**graph.metadata, **told, "profile": profile.id, "quantized_from": graph.digest()}
     ordered = tuple(projections[q.name] for q in graph.projections)
     integer = Graph(graph.dt, tuple(populations), ordered, metadata)
-    return integer, QuantizationReport(profile.id, tuple(population_reports), tuple(projection_reports), *allowed(profile))
+    reports = tuple(population_reports), tuple(projection_reports), *allowed(profile)
+    return integer, QuantizationReport(profile.id, *reports, plastic=tuple(plastic))
 
 
 def refuse(graph: Graph, profile: HardwareProfile) -> None:
@@ -256,7 +270,7 @@ def _bias_limit(profile: HardwareProfile) -> int:
 def quantize_projection(
     q: Projection, gain: np.ndarray, scale: float, profile: HardwareProfile, exponent: int | None = None
 ) -> tuple[Projection, ProjectionReport]:
-    """8-bit weights; synapses that round to zero are dropped. `exponent`: by default the one that just holds the largest."""
+    """8-bit weights; fixed synapses that round to zero are dropped. `exponent`: by default the one that just holds the largest."""
     wanted, largest = np.empty(q.n_synapses), 0.0
     for chosen, driven in _driven(q, gain):
         np.multiply(driven, scale / 64, out=wanted[chosen])
@@ -269,7 +283,7 @@ def quantize_projection(
         integer[chosen] = np.clip(rounded, *WEIGHT_RANGES[q.sign_mode])
         clipped += int(np.count_nonzero(rounded != integer[chosen]))
         wanted[chosen] = integer[chosen] * 2.0**exponent - wanted[chosen]
-    lost = np.flatnonzero(integer == 0)
+    lost = np.flatnonzero(integer == 0) if q.plasticity is None else np.zeros(0, np.int64)
     report = ProjectionReport(
         name=q.name,
         sign_mode=q.sign_mode,
