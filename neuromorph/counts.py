@@ -1,7 +1,7 @@
 """Exact counts of what a run did: spikes, messages, synaptic operations, neuron updates. Only recorded spikes are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from neuromorph.spikes import Spikes
 
 CELLS = 2**24  # neuron-steps held at once
 
+KINDS = ("spikes", "messages", "synops", "updates", "active_updates", "eligibility_updates", "plastic_updates")
+
 type PerSample = Mapping[str, Int64[np.ndarray, " samples"]]
 
 
@@ -29,6 +31,7 @@ class Counts:
     steps counts at its source, also where the run ended before it arrived. `updates`: neuron updates by population,
     n * n_steps in every sample. `active_updates`: those at whose step at least one synaptic event arrives, delays
     respected; a neuron with a bias or a synaptic current is active at every step. `rates` [Hz]: mean firing rates.
+    `eligibility_updates`, `plastic_updates`: of E and H by plastic projection, one for every synapse in use and step.
     """
 
     graph_digest: str
@@ -41,6 +44,8 @@ class Counts:
     updates: PerSample
     active_updates: PerSample
     rates: Mapping[str, float]
+    eligibility_updates: PerSample = field(default_factory=dict[str, Any])
+    plastic_updates: PerSample = field(default_factory=dict[str, Any])
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Sums over samples, by quantity and population or projection."""
@@ -55,7 +60,7 @@ class Counts:
         return {**shape, "totals": self.totals(), "per_inference": self.per_inference(), "rates_hz": dict(self.rates)}
 
     def _arrays(self) -> dict[str, PerSample]:
-        return {kind: getattr(self, kind) for kind in ("spikes", "messages", "synops", "updates", "active_updates")}
+        return {kind: getattr(self, kind) for kind in KINDS}
 
 
 def count(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: Recording) -> Counts:
@@ -101,8 +106,15 @@ def _counts(graph: Graph, fired: Mapping[str, np.ndarray], active: PerSample, n_
         synops={p.name: _weighted(fired[p.source], p.fan_out()) for p in graph.projections},
         updates={p.name: np.full(n_samples, p.n * n_steps, dtype=np.int64) for p in graph.neurons},
         active_updates=active,
+        **_learning(graph, n_samples, n_steps),
         rates={name: int(f.sum()) / (f.size * n_steps) / graph.dt if f.size * n_steps else 0.0 for name, f in fired.items()},
     )
+
+
+def _learning(graph: Graph, n_samples: int, n_steps: int) -> dict[str, dict[str, np.ndarray]]:
+    every = {q.name: np.full(n_samples, int(np.count_nonzero(q.used)) * n_steps, np.int64) for q in graph.plastic}
+    retroactive = {q.name for q in graph.plastic if q.plasticity is not None and q.plasticity.rule == "retroactive"}
+    return {"plastic_updates": every, "eligibility_updates": {name: n for name, n in every.items() if name in retroactive}}
 
 
 def _all_spikes(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: Recording) -> dict[str, Spikes]:

@@ -29,6 +29,14 @@ class Learning:
         if self.epoch < 1 or not 1 <= self.rules <= 3:
             raise GraphError(f"Learning: epoch {self.epoch}, rules {self.rules}; an epoch has 1 step or more, a synapse 1 to 3 rules.")
 
+    @classmethod
+    def of(cls, graph: Graph) -> "Learning | None":
+        """That of a graph's plastic projections, every step: H, and of retroactive rules E. None where nothing is plastic."""
+        if not graph.plastic:
+            return None
+        retroactive = any(q.plasticity is not None and q.plasticity.rule == "retroactive" for q in graph.plastic)
+        return cls(tuple(q.name for q in graph.plastic), 1, 2 if retroactive else 1)
+
     def synapses(self, graph: Graph) -> int:
         """Plastic synapses.
 

@@ -47,8 +47,8 @@ def test_integers_learn_what_floats_learn(seed: int, rule: str, rounding: str) -
     (told,) = report.plastic
     h, e = traces(graph, inputs(seed), signal)
     whole_h, whole_e = traces(integer, inputs(seed), quantize_third_factors(integer, signal))
-    assert np.abs(h).max() > 0.02
-    assert np.abs(whole_h / told.plastic_scale - h).max() < 0.03 * np.abs(h).max() + 0.04  # a clip that one reaches and the other just misses
+    assert np.abs(h).max() > 0.02  # below: a clip may be reached by one and just missed by the other
+    assert np.abs(whole_h / told.plastic_scale - h).max() < 0.03 * np.abs(h).max() + 0.04
     if rule == "retroactive":
         assert np.abs(whole_e / told.eligibility_scale - e).max() < 0.03 * np.abs(e).max() + 0.01
 

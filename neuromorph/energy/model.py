@@ -40,7 +40,8 @@ def estimate(
     `load`: what a map of the graph on this chip asks (`mapping.load_of`): messages to every core, hops, cores in use; without it each
     spike is one message, and the fewest cores that hold the neurons are on. `latency`: the time of the mapped graph
     (`energy.latency.latency`); static power then runs for its wall time. `step_seconds`: without a latency the wall time of a step, by
-    default the graph's dt (real time). `learning`: which synapses are plastic. `what_if`: also answer for a chip that lacks a neuron form
+    default the graph's dt (real time). `learning`: which synapses are plastic, and how often
+    they are updated; by default those of the graph's rules at every step. `what_if`: also answer for a chip that lacks a neuron form
     of the graph.
 
     Raises:
@@ -126,7 +127,9 @@ def events_of(counts: Counts, graph: Graph, profile: HardwareProfile, load: Load
         messages=load.messages if load else messages,
         hops_ew=load.hops_ew if load else 0,
         hops_ns=load.hops_ns if load else 0,
-        learning_updates=learning.updates(graph, counts.n_steps) if learning else 0,
+        learning_updates=learning.updates(graph, counts.n_steps)
+        if learning
+        else sum(mean["eligibility_updates"].values()) + sum(mean["plastic_updates"].values()),
     )
 
 

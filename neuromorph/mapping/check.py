@@ -1,5 +1,6 @@
 """The design-rule check: does a graph fit a chip? Before anything runs, every rule with what is used, what is allowed, and the remedy."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +41,13 @@ class CheckReport:
 
 
 def check(graph: Graph, profile: HardwareProfile, *, chips: int = 1, learning: Learning | None = None) -> CheckReport:
-    """Hold a graph against everything that the profile limits; `chips`: how many there are; `learning`: which synapses are plastic.
+    """Hold a graph against everything that the profile limits; `chips`: how many there are; `learning`: which synapses are plastic,
+    by default those of the graph's rules.
 
     Raises:
         GraphError: `learning` names a projection that the graph lacks.
     """
-    rules = form_rules(graph, profile)
+    rules, learning = form_rules(graph, profile), learning or Learning.of(graph)
     if learning:
         rules += learning_rules(graph, profile, learning)
     found = None
@@ -67,7 +69,7 @@ def learning_rules(graph: Graph, profile: HardwareProfile, learning: Learning) -
     if learns is not True:
         fault = f"{profile.id} {'does not learn' if learns is False else 'is not known to learn'}; {synapses:,} synapses are to be plastic."
         return [Rule("learning", subject, "plastic", "fixed", "broken", fault, "Train off the chip, or choose one that learns (loihi1).")]
-    rules = [Rule("learning", subject, "plastic", "plastic", "kept")]
+    rules = [Rule("learning", subject, "plastic", "plastic", "kept"), *_third_factors(graph, profile)]
     if "learning_epoch_max" in profile.limits:
         allowed = profile.limit("learning_epoch_max")
         if learning.epoch <= allowed:
@@ -75,6 +77,19 @@ def learning_rules(graph: Graph, profile: HardwareProfile, learning: Learning) -
         fault = f"an epoch of {learning.epoch} steps exceeds {allowed} of {profile.id}."
         rules.append(Rule("learning epoch", subject, learning.epoch, allowed, "broken", fault, "Update plastic synapses more often."))
     return rules
+
+
+def _third_factors(graph: Graph, profile: HardwareProfile) -> Iterator[Rule]:
+    """Different third factors of one population's plastic synapses, against the traces that a neuron has for them."""
+    if "third_factor_traces" not in profile.limits:
+        return
+    allowed = profile.limit("third_factor_traces")
+    for p in graph.neurons:
+        rules = [q.plasticity for q in graph.plastic if q.target == p.name]
+        if used := len({rule.third_factor for rule in rules if rule and rule.third_factor}):
+            fault = f"its synapses learn by {used} third factors, a neuron of {profile.id} has {allowed}."
+            told = ("broken", fault, "Let its plastic projections share third factors.") if used > allowed else ("kept", "", "")
+            yield Rule("third factors", f"Population {p.name!r}", used, allowed, *told)
 
 
 def population_rules(graph: Graph, profile: HardwareProfile, learning: Learning | None = None) -> list[Rule]:

@@ -50,13 +50,13 @@ class Partition:
 
 
 def partition(graph: Graph, profile: HardwareProfile, learning: Learning | None = None) -> Partition:
-    """Divide the neurons among cores. `learning`: which synapses are plastic.
+    """Divide the neurons among cores. `learning`: which synapses are plastic, by default those of the graph's rules.
 
     Raises:
         ProfileError: the profile does not say how many compartments a core has.
         MappingError: a single neuron needs more than a core has; the message names it and the remedy.
     """
-    limit = limits(profile)
+    limit, learning = limits(profile), learning or Learning.of(graph)
     bounds, found = _cut(graph, profile, limit, learning)
     allowed = np.array([limit.get(r, np.iinfo(np.int64).max) for r in RESOURCES])
     core, used = _pack(np.concatenate([_table(demand) for demand in found.values()]), allowed)
