@@ -289,7 +289,7 @@ def test_the_reference_agrees_with_the_numbers_worked_by_hand(precision):
 def test_self_test_passes():
     done = CliRunner().invoke(cli.app, ["test", "--json"])
     assert done.exit_code == 0, done.output
-    assert [(c["precision"], c["finding"]) for c in json.loads(done.stdout)["checks"]] == [("integer", None), ("float", None)] * 2
+    assert [(c["precision"], c["finding"]) for c in json.loads(done.stdout)["checks"]] == [("integer", None), ("float", None)] * 3
 
 
 @lava
@@ -308,16 +308,19 @@ def test_self_test_can_fail(monkeypatch):
 
 
 def test_the_self_test_covers_every_kind_of_process():
-    kinds = {p.kind for precision in ("integer", "float") for p in lower(check.every_process(precision), EVERYTHING).processes}
+    graphs = [graph(precision) for precision in ("integer", "float") for graph in (check.every_process, check.plastic_processes)]
+    kinds = {p.kind for graph in graphs for p in lower(graph, EVERYTHING).processes}
     stock_kinds = {p.kind for p in check.as_stock(lower(check.two_neurons()[0], EVERYTHING)).processes}
     ours = {file.stem for file in (launch.FOLDER / "procs").glob("*.py")} - {"__init__", "common"}
     snake = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower() for kind in kinds | stock_kinds}
     assert ours <= snake
     assert {"LIF", "Sparse"} <= stock_kinds
-    for precision in ("integer", "float"):
-        graph = check.every_process(precision)
-        spikes = ReferenceBackend().run(graph, noise(graph, 30, 2)).spikes
-        assert all(len(s) > 20 for s in spikes.values())
+    for graph in graphs:
+        inputs, third = check.stimuli(np.random.default_rng(1), graph, 30, 2)
+        names = [q.name for q in graph.plastic]
+        recording = ReferenceBackend().run(graph, inputs, states=names, third_factors=third)
+        assert all(len(s) > 20 for s in recording.spikes.values())
+        assert all(np.count_nonzero(recording.states[name]["H"]) > 20 for name in names)
 
 
 # Without Lava

@@ -17,7 +17,8 @@ import pytest
 
 from neuromorph.backends.base import Kept
 from neuromorph.backends.lava import LavaBackend, check, launch
-from neuromorph.backends.lava.netlist import Netlist, input_file, lower
+from neuromorph.backends.lava.filenames import input_file
+from neuromorph.backends.lava.netlist import Netlist, lower
 from neuromorph.backends.lava.network import Network
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.errors import BackendError, GraphError, SaturationError

@@ -20,7 +20,9 @@ class LavaBackend:
     """
 
     name = "lava"
-    capabilities = Capabilities(note="Lava 0.10.0 on the CPU (archived by Intel); about 3 ms a step, to validate on some hundred samples")
+    capabilities = Capabilities(
+        plasticity=True, note="Lava 0.10.0 on the CPU (archived by Intel); about 3 ms a step, to validate on some hundred samples"
+    )
 
     def __init__(self, timeout: float | None = None, python: str | None = None) -> None:
         self.timeout = timeout
@@ -51,9 +53,9 @@ class LavaBackend:
         Raises:
             BackendError: also where the worker fails or takes too long, and for sums beyond Lava's 32-bit messages.
         """
-        by_name, kept, _ = prepare(self, graph, inputs, states, spikes, third_factors)
+        by_name, kept, third = prepare(self, graph, inputs, states, spikes, third_factors)
         with LavaSession(graph, kept, self.python, self.timeout) as session:
-            return session.run(by_name, strict=strict, progress=progress)
+            return session.run(by_name, strict=strict, progress=progress, third_factors=third)
 
     def session(self, graph: Graph, *, states: Iterable[str] = (), spikes: Iterable[str] | None = None) -> LavaSession:
         """A live network of the graph that simulates call after call, for use in a `with` statement.

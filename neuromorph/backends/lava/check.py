@@ -4,20 +4,21 @@ Lava's unmodified LIF and Sparse must give numbers worked by hand; our own proce
 calls of one session.
 """
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from neuromorph.backends.base import Kept
 from neuromorph.backends.lava.backend import LavaBackend
-from neuromorph.backends.lava.netlist import Netlist, Process, input_file, lower, trace_file
+from neuromorph.backends.lava.filenames import input_file, place, trace_file
+from neuromorph.backends.lava.netlist import Netlist, Process, lower
 from neuromorph.backends.lava.network import Network, load_samples
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.errors import BackendError
 from neuromorph.graph.graph import Graph
+from neuromorph.graph.plasticity import FixedPoint, Plasticity, PlasticityRule
 from neuromorph.graph.populations import ALIF, LI, LIF, Input
 from neuromorph.graph.projections import Projection
 from neuromorph.recording import Recording
@@ -48,7 +49,11 @@ def self_test(python: str | None = None) -> tuple[Check, ...]:
     backend = LavaBackend(python=python)
     if reason := backend.available():
         return (Check("installed", "-", reason),)
-    parts: tuple[tuple[str, Part], ...] = (("Lava's own LIF and Sparse", _stock), ("every other process", _own))
+    parts: tuple[tuple[str, Part], ...] = (
+        ("Lava's own LIF and Sparse", _stock),
+        ("our own processes", _own),
+        ("plastic synapses", _plastic),
+    )
     precisions: tuple[Precision, ...] = ("integer", "float")
     return tuple(Check(name, precision, _finding(part, backend, precision)) for name, part in parts for precision in precisions)
 
@@ -83,7 +88,7 @@ def as_stock(netlist: Netlist) -> Netlist:
     replaced = [p for p in netlist.processes if p.kind == "SampledLIF"]
     plain = [Process(p.name, "LIF", {x: p.arguments[x] for x in STOCK_ARGUMENTS}, p.arrays) for p in replaced]
     sinks = [Process(f"{p.name}.z", "FileSink", {x: p.arguments[x] for x in ("n", "record", "saturations")}) for p in replaced]
-    return dataclasses.replace(
+    return replace(
         netlist,
         processes=(*(p for p in netlist.processes if p.kind != "SampledLIF"), *plain, *sinks),
         connections=(*netlist.connections, *((p.name, "s_out", f"{p.name}.z", "a_in") for p in replaced)),
@@ -95,7 +100,7 @@ def stock_raster(graph: Graph, spikes: Spikes, python: str) -> np.ndarray:
     network = Network(python, as_stock(lower(graph, Kept(("lif",), ()))))
     try:
         with network.run({input_file(graph, "in"): spikes}, spikes.n_steps, 1) as folder:
-            return next(load_samples(folder / trace_file(graph, "lif", "z"), 1))
+            return next(load_samples(folder / trace_file(place(graph, "lif"), "z"), 1))
     finally:
         network.close()
 
@@ -131,15 +136,57 @@ def every_process(precision: Precision) -> Graph:
     return Graph(1e-3, populations, wiring)
 
 
+def plastic_processes(precision: Precision) -> Graph:
+    """Plastic synapses beside fixed ones: a recurrent loop modulated by a readout, and an input by the signal "reward"."""
+    whole = precision == "integer"
+    rng = np.random.default_rng(2)
+
+    def learning(projection: Projection, rule: PlasticityRule, third_factor: str) -> Projection:
+        if not whole:
+            alpha = rng.normal(size=projection.n_synapses) / 4
+            return replace(projection, plasticity=Plasticity(rule, alpha, 0.3, 0.7, 1.0, third_factor, 1.0, 0.5, 0.1))
+        fixed = FixedPoint(-5, 64, 16, 127, 4, 8, 1, 2**15 - 1, "stochastic", 5)
+        alpha = rng.integers(-255, 256, projection.n_synapses)
+        return replace(projection, plasticity=Plasticity(rule, alpha, 1200, 2900, 255, third_factor, 60, 2000, 2, fixed))
+
+    def project(source: str, target: str, low: int, high: int) -> Projection:
+        weights = rng.integers(low, high, (sizes[source], sizes[target])) * 2
+        return Projection.from_dense(source, target, weights if whole else weights / 256)
+
+    decay_v, v_th = (3700, 150) if whole else (0.9, 0.6)
+    lif = LIF.of("lif", 8, decay_v=decay_v, v_th=v_th, n_ref=1, gain=1, precision=precision)
+    populations = (Input("in", 6), lif, LI.of("out", 1, decay_v=decay_v, precision=precision))
+    sizes = {p.name: p.n for p in populations}
+    drive = learning(project("in", "lif", -10, 60), "retroactive", "reward")
+    loop = learning(project("lif", "lif", -40, 40), "modulated", "out")
+    return Graph(1e-3, populations, (drive, loop, project("lif", "out", -9, 10)))
+
+
 def _own(backend: LavaBackend, precision: Precision) -> str | None:
-    graph, rng = every_process(precision), np.random.default_rng(1)
-    kept = ("lif", "alif")
+    return _compared(backend, every_process(precision), ("lif", "alif"))
+
+
+def _plastic(backend: LavaBackend, precision: Precision) -> str | None:
+    return _compared(backend, plastic_processes(precision), ("lif", "in->lif", "lif->lif"))
+
+
+def _compared(backend: LavaBackend, graph: Graph, kept: tuple[str, ...]) -> str | None:
+    rng = np.random.default_rng(1)
     with backend.session(graph, states=kept) as session:
         for n_steps, n_samples in ((30, 2), (20, 1)):
-            inputs = Spikes.from_dense(rng.random((n_steps, n_samples, 6)) < 0.3, graph.dt)
-            if not _alike(session.run(inputs), ReferenceBackend().run(graph, inputs, states=kept)):
-                return f"A network of every kind of process does not compute what the reference does (call of {n_samples} samples)."
+            inputs, third = stimuli(rng, graph, n_steps, n_samples)
+            wanted = ReferenceBackend().run(graph, inputs, states=kept, third_factors=third)
+            if not _alike(session.run(inputs, third_factors=third), wanted):
+                return f"A network of our own processes does not compute what the reference does (call of {n_samples} samples)."
     return None
+
+
+def stimuli(rng: np.random.Generator, graph: Graph, n_steps: int, n_samples: int) -> tuple[Spikes, dict[str, np.ndarray]]:
+    """Spikes of the one Input, and a signal for every third factor."""
+    inputs = Spikes.from_dense(rng.random((n_steps, n_samples, graph.inputs[0].n)) < 0.3, graph.dt)
+    whole = graph.precision == "integer"
+    shape = n_steps, n_samples
+    return inputs, {name: rng.integers(-64, 65, shape) if whole else rng.normal(size=shape) for name in graph.third_factors}
 
 
 def _alike(found: Recording, wanted: Recording) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from neuromorph.backends.base import Kept
-from neuromorph.backends.lava import stock
+from neuromorph.backends.lava import plastic, stock
+from neuromorph.backends.lava.filenames import input_file, place, saturation_file, signal_file, signal_place, synapses_place, trace_file
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Neurons, Population, parameters
 from neuromorph.graph.projections import Projection
@@ -44,21 +45,6 @@ class Netlist:
         np.savez(path, netlist=np.array(json.dumps(header)), **arrays)
 
 
-def input_file(graph: Graph, population: str) -> str:
-    """Name of the file from which an Input's spikes are played."""
-    return f"{_place(graph, population)}.npy"
-
-
-def trace_file(graph: Graph, population: str, variable: str) -> str:
-    """Name of the file that takes the record of a variable ("z", "v", "a")."""
-    return f"{_place(graph, population)}.{variable}.npy"
-
-
-def saturation_file(graph: Graph, population: str) -> str:
-    """Name of the file that a population writes its saturation counts to."""
-    return f"{_place(graph, population)}.saturations.json"
-
-
 def recorded(p: Neurons, kept: Kept) -> tuple[str, ...]:
     """Variables of a population that a run records: v of a readout, spikes of others, v and a where asked for."""
     if isinstance(p, LI):
@@ -79,25 +65,24 @@ def lower(graph: Graph, kept: Kept) -> Netlist:
     Raises:
         BackendError: sums of weights that Lava's 32-bit messages cannot hold.
     """
-    sources = [Process(_place(graph, name), "FileSource", _source(graph, name)) for name in played(graph)]
+    sources = [Process(place(graph, name), "FileSource", _source(graph, name)) for name in played(graph)]
+    third = graph.third_factors
+    signals = [Process(signal_place(graph, name), "FileSignal", {"n": n, "path": signal_file(graph, name)}) for name, n in third.items()]
     neurons = [_neurons(graph, p, kept) for p in graph.neurons]
     synapses: list[Process] = []
     connections: list[tuple[str, str, str, str]] = []
-    for number, q in enumerate(_live(graph)):
-        name = f"projection{number}"
-        synapses.append(_synapses(name, q, graph))
-        connections.append((_place(graph, q.source), "s_out", name, "s_in"))
-        connections.append((name, "a_out", _place(graph, q.target), "a_in"))
+    for q in _live(graph):
+        name = synapses_place(graph, q.name)
+        synapses.append(_synapses(name, q, graph, kept))
+        connections.append((place(graph, q.source), "s_out", name, "s_in"))
+        connections.append((name, "a_out", place(graph, q.target), "a_in"))
+        connections += plastic.wires(graph, q, q.plasticity) if q.plasticity else []
     tag = "fixed_pt" if graph.precision == "integer" else "floating_pt"
-    return Netlist(tag, (*sources, *neurons, *synapses), tuple(connections))
+    return Netlist(tag, (*sources, *signals, *neurons, *synapses), tuple(connections))
 
 
 def _live(graph: Graph) -> list[Projection]:
-    return [q for q in graph.projections if q.weights.any()]
-
-
-def _place(graph: Graph, population: str) -> str:
-    return f"population{[p.name for p in graph.populations].index(population)}"
+    return [q for q in graph.projections if q.weights.any() or q.plasticity]
 
 
 def _source(graph: Graph, name: str) -> dict[str, Any]:
@@ -105,12 +90,12 @@ def _source(graph: Graph, name: str) -> dict[str, Any]:
 
 
 def _neurons(graph: Graph, p: Neurons, kept: Kept) -> Process:
-    common = {"n": p.n, "record": _record(graph, p, kept), "saturations": saturation_file(graph, p.name)}
-    name = _place(graph, p.name)
+    name = place(graph, p.name)
+    common = {"n": p.n, "record": _record(graph, p, kept), "saturations": saturation_file(name)}
     heaviest = stock.heaviest_sum(graph, p.name)
     if isinstance(p, LI):
         return Process(name, "Readout", common, parameters(p))
-    if stock.is_stock_lif(p, heaviest):
+    if _is_stock_lif(graph, p, heaviest):
         scalars, arrays = stock.lif_constants(p)
         return Process(name, "SampledLIF", {**common, **scalars}, arrays)
     none = np.zeros_like(p.decay_v)
@@ -121,21 +106,32 @@ def _neurons(graph: Graph, p: Neurons, kept: Kept) -> Process:
 def _record(graph: Graph, p: Neurons, kept: Kept) -> dict[str, list[str]]:
     """File and type of each recorded variable."""
     number = "int64" if graph.precision == "integer" else "float64"
-    return {x: [trace_file(graph, p.name, x), "bool" if x == "z" else number] for x in recorded(p, kept)}
+    return {x: [trace_file(place(graph, p.name), x), "bool" if x == "z" else number] for x in recorded(p, kept)}
 
 
-def _synapses(name: str, q: Projection, graph: Graph) -> Process:
+def _synapses(name: str, q: Projection, graph: Graph, kept: Kept) -> Process:
+    if q.plasticity:
+        return Process(name, "PlasticSparse", plastic.arguments(graph, q, q.plasticity, kept), plastic.arrays(q, q.plasticity))
     target = graph.population(q.target)
-    weights = _weights(q, target)
-    if q.max_delay == 1:
+    weights = _weights(graph, q, target)
+    if q.max_delay == 1 and not _rounds_as_reference(graph):
         sparse = {"shape": [target.n, q.n_source], "weight_exp": q.weight_exp, "sign_mode": q.sign_mode}
         return Process(name, "Sparse", sparse, stock.transposed(q, weights, target.n))
     arguments = {"n_source": q.n_source, "n_target": target.n, "weight_exp": q.weight_exp}
     return Process(name, "DelayedSparse", arguments, {"weights": weights, **{x: getattr(q, x) for x in ("indptr", "indices", "delays")}})
 
 
-def _weights(q: Projection, target: Population) -> np.ndarray:
+def _weights(graph: Graph, q: Projection, target: Population) -> np.ndarray:
     """Lava's LIF has no gain: onto such a population of floats it goes into the weights."""
-    if isinstance(target, LIF) and q.weights.dtype == np.float64 and stock.is_stock_lif(target, 0):
+    if isinstance(target, LIF) and q.weights.dtype == np.float64 and _is_stock_lif(graph, target, 0):
         return q.weights * target.gain[q.indices]
     return q.weights
+
+
+def _is_stock_lif(graph: Graph, p: LIF, heaviest: int) -> bool:
+    return stock.is_stock_lif(p, heaviest) and not _rounds_as_reference(graph)
+
+
+def _rounds_as_reference(graph: Graph) -> bool:
+    """Whether all processes are our own, which round floats as the reference does, bit for bit: learning may amplify a last digit."""
+    return graph.precision == "float" and bool(graph.plastic)

@@ -35,8 +35,17 @@ class Network:
         self.close = weakref.finalize(self, _end, self._worker, folder)
 
     @contextmanager
-    def run(self, inputs: Mapping[str, Spikes], n_steps: int, n_samples: int, progress: Progress | None = None) -> Iterator[Path]:
-        """Simulate all samples of `inputs` (by file name); gives the folder with the files that the processes wrote.
+    def run(
+        self,
+        inputs: Mapping[str, Spikes],
+        n_steps: int,
+        n_samples: int,
+        progress: Progress | None = None,
+        signals: Mapping[str, np.ndarray] | None = None,
+        begin: int = 0,
+    ) -> Iterator[Path]:
+        """Simulate all samples of `inputs` and `signals` [n_steps, n_samples, 1 or n], both by file name; gives the folder with the files
+        that the processes wrote. `begin` above 0: the call goes on with the sample of the call before, at this step of it.
 
         Raises:
             BackendError: the network is closed, failed, or took too long; it is closed then.
@@ -47,7 +56,8 @@ class Network:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="call-") as folder:
             for name, spikes in inputs.items():
                 _save_samples(Path(folder) / name, spikes)
-            call = {"n_steps": n_steps, "n_samples": n_samples, "folder": folder}
+            widths = {name: _save_signal(Path(folder) / name, signal) for name, signal in (signals or {}).items()}
+            call = {"n_steps": n_steps, "n_samples": n_samples, "begin": begin, "widths": widths, "folder": folder}
             try:
                 self._worker.call(call, n_samples, timeout, lambda done: progress(done, n_samples) if progress else None)
             except BaseException:
@@ -71,6 +81,14 @@ def _save_samples(path: Path, spikes: Spikes) -> None:
             np.save(file, raster)
 
 
+def _save_signal(path: Path, signal: np.ndarray) -> int:
+    """The arrays [n_steps, width] of one sample after the other; the width."""
+    with path.open("wb") as file:
+        for sample in range(signal.shape[1]):
+            np.save(file, signal[:, sample])
+    return signal.shape[2]
+
+
 def load_samples(path: Path, n_samples: int) -> Iterator[np.ndarray]:
     """The arrays [n_steps, n] of one sample after the other."""
     with path.open("rb") as file:
@@ -79,5 +97,5 @@ def load_samples(path: Path, n_samples: int) -> Iterator[np.ndarray]:
 
 
 def load_counts(path: Path) -> dict[str, int]:
-    """Saturations of a population's state variables."""
+    """Saturations of the state variables of a population or a plastic projection."""
     return json.loads(path.read_text())

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from neuromorph.backends.base import Inputs, Kept, Progress, enforce, match_inputs
-from neuromorph.backends.lava.netlist import input_file, lower, played, recorded, saturation_file, trace_file
+from neuromorph.backends.lava.filenames import input_file, place, saturation_file, signal_file, synapses_place, trace_file
+from neuromorph.backends.lava.netlist import lower, played, recorded
 from neuromorph.backends.lava.network import Network, load_counts, load_samples
 from neuromorph.backends.plastic import ThirdFactors, match_third_factors
 from neuromorph.graph.graph import Graph
@@ -36,11 +37,12 @@ class LavaSession:
         """
         by_name = match_inputs(self._graph, inputs)
         n_steps, n_samples, _ = next(iter(by_name.values())).shape
-        match_third_factors(self._graph, third_factors or {}, n_steps, n_samples)
+        third = match_third_factors(self._graph, third_factors or {}, n_steps, n_samples)
         graph, network = self._graph, self._network
         if network:
             files = {input_file(graph, name): by_name[name] for name in played(graph)}
-            with network.run(files, n_steps, n_samples, progress) as folder:
+            signals = {signal_file(graph, name): signal for name, signal in third.items()}
+            with network.run(files, n_steps, n_samples, progress, signals) as folder:
                 recording = _recording(graph, folder, self._kept, n_steps, n_samples)
         else:
             recording = _recording(graph, Path(), self._kept, n_steps, n_samples)
@@ -65,11 +67,19 @@ def _recording(graph: Graph, folder: Path, kept: Kept, n_steps: int, n_samples: 
     traces: dict[str, dict[str, np.ndarray]] = {}
     saturations: dict[str, int] = {}
     for p in graph.neurons:
-        samples = {x: load_samples(folder / trace_file(graph, p.name, x), n_samples) for x in recorded(p, kept)}
+        name = place(graph, p.name)
+        samples = {x: load_samples(folder / trace_file(name, x), n_samples) for x in recorded(p, kept)}
         if "z" in samples:
             spikes[p.name] = _spikes(samples.pop("z"), (n_steps, n_samples, p.n), graph.dt)
         traces[p.name] = {x: np.stack(list(each), axis=1) for x, each in samples.items()}
-        saturations |= {f"{p.name}.{x}": count for x, count in load_counts(folder / saturation_file(graph, p.name)).items()}
+        saturations |= {f"{p.name}.{x}": count for x, count in load_counts(folder / saturation_file(name)).items()}
+    learned: dict[str, dict[str, np.ndarray]] = {}
+    for q in graph.plastic:
+        name = synapses_place(graph, q.name)
+        saturations |= {f"{q.name}.{x}": count for x, count in load_counts(folder / saturation_file(name)).items()}
+        if q.name in kept.plastic:
+            samples = {x: load_samples(folder / trace_file(name, x), n_samples) for x in ("H", "E")}
+            learned[q.name] = {x: np.stack(list(each), axis=1) for x, each in samples.items()}
     return Recording(
         backend="lava",
         precision=graph.precision,
@@ -79,7 +89,7 @@ def _recording(graph: Graph, folder: Path, kept: Kept, n_steps: int, n_samples: 
         n_steps=n_steps,
         spikes=spikes,
         readouts={p.name: traces[p.name]["v"] for p in graph.readouts},
-        states={name: traces[name] for name in kept.states},
+        states={name: traces[name] for name in kept.states} | learned,
         saturations=saturations,
     )
 

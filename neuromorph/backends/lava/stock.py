@@ -13,7 +13,8 @@ EXPONENTS = range(8)  # bias_exp: 3 bits
 
 
 def heaviest_sum(graph: Graph, population: str) -> int:
-    """Largest |input| that one step can bring to a neuron of an integer graph (every synapse at once); 0 in float graphs.
+    """Largest |input| that one step can bring to a neuron of an integer graph (every synapse at once, plastic parts at their clip); 0
+    in float graphs.
 
     Raises:
         BackendError: it does not fit the 32-bit messages of Lava's connections.
@@ -23,8 +24,9 @@ def heaviest_sum(graph: Graph, population: str) -> int:
     n = graph.population(population).n
     total = np.zeros(n, dtype=np.int64)
     for q in graph.incoming(population):
-        sums = np.bincount(q.indices, weights=np.abs(q.weights), minlength=n).astype(np.int64)
-        total += sums << q.weight_exp if q.weight_exp >= 0 else (sums >> -q.weight_exp) + 1
+        total += _heaviest(q, np.abs(q.weights), q.weight_exp, n)
+        if q.plasticity and q.plasticity.fixed:
+            total += _heaviest(q, np.abs(q.plasticity.alpha) * int(q.plasticity.clip), q.plasticity.fixed.alpha_exp, n)
     heaviest = int(total.max(initial=0))
     if heaviest > INT32_MAX:
         raise BackendError(
@@ -32,6 +34,12 @@ def heaviest_sum(graph: Graph, population: str) -> int:
             "Quantise with a smaller weight_exp, or run this graph on the reference backend."
         )
     return heaviest
+
+
+def _heaviest(q: Projection, values: np.ndarray, exponent: int, n: int) -> np.ndarray:
+    """Sums of all values onto each of `n` targets, shifted by the exponent."""
+    sums = np.bincount(q.indices, weights=values, minlength=n).astype(np.int64)
+    return sums << exponent if exponent >= 0 else (sums >> -exponent) + 1
 
 
 def is_stock_lif(p: LIF, heaviest: int) -> bool:

@@ -16,6 +16,7 @@ import traceback
 from multiprocessing import current_process
 
 import numpy as np
+from order import order_channels
 from scipy.sparse import csr_matrix
 from shim import import_var_model
 
@@ -41,8 +42,10 @@ def build(kind, arguments, arrays):
     from lava.utils.weightutils import SignMode
     from procs.adaptive_lif import AdaptiveLIF
     from procs.delayed_sparse import DelayedSparse
+    from procs.file_signal import FileSignal
     from procs.file_sink import FileSink
     from procs.file_source import FileSource
+    from procs.plastic_sparse import PlasticSparse
     from procs.readout import Readout
     from procs.sampled_lif import SampledLIF
 
@@ -51,7 +54,7 @@ def build(kind, arguments, arrays):
     if kind == "Sparse":
         matrix = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=arguments["shape"])
         return Sparse(weights=matrix, weight_exp=arguments["weight_exp"], sign_mode=SignMode[arguments["sign_mode"].upper()])
-    own = {cls.__name__: cls for cls in (AdaptiveLIF, DelayedSparse, FileSink, FileSource, Readout, SampledLIF)}
+    own = {cls.__name__: cls for cls in (AdaptiveLIF, DelayedSparse, FileSignal, FileSink, FileSource, PlasticSparse, Readout, SampledLIF)}
     return own[kind](**arguments, **arrays)
 
 
@@ -67,6 +70,7 @@ def networks(names, connections):
 def start(path):
     """Build the netlist and start its processes; the Lava runtime of each network."""
     import_var_model()
+    order_channels()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     netlist, arrays = read_netlist(path)

@@ -16,11 +16,36 @@ def decay(x, factor):
     return np.sign(x) * ((np.abs(x) * factor) >> 12)
 
 
+def shifted(x, exponent):
+    """x * 2^exponent in integers, floor."""
+    return x << exponent if exponent >= 0 else x >> -exponent
+
+
+def rounded(x, shift, fixed, draw, step, sample):
+    """x / 2^shift of every synapse as a whole number, by the rounding of `fixed`; see `neuromorph.graph.plasticity.rounded`."""
+    if shift <= 0:
+        return x << -shift
+    if fixed["rounding"] == "nearest":
+        return (x + (1 << (shift - 1))) >> shift
+    return (x + random_bits(shift, fixed["seed"], draw, step, sample, len(x))) >> shift
+
+
+def random_bits(bits, seed, draw, step, sample, n):
+    """Whole numbers of so many bits for `n` synapses, those of `neuromorph.graph.plasticity.random_bits`."""
+    mask = 0xFFFFFFFF
+    start = (seed * 0x9E3779B1 + step * 0xC2B2AE3D + draw * 0x165667B1 + sample * 0x85EBCA77) & mask
+    x = (start + np.arange(n) * 0x27D4EB2F) & mask
+    x = ((x ^ (x >> 15)) * 0x2C1B3C6D) & mask
+    x = ((x ^ (x >> 12)) * 0x297A2D39) & mask
+    return (x ^ (x >> 15)) >> (32 - bits)
+
+
 class SampledModel(PyLoihiProcessModel):
     """A model that starts every sample from zero state.
 
     A call is a number of samples, one after the other, each of `n_steps`. The worker describes it in call.json (its first and
     last Lava step, `n_steps`, the folder of its files) before it runs it; the first step beyond the last call begins the next.
+    `begin`: the step of its sample with which a call begins; above 0 it goes on with the sample of the call before.
     """
 
     STATES = ()
@@ -29,23 +54,35 @@ class SampledModel(PyLoihiProcessModel):
         super().__init__(proc_params)
         self.call = {"last": 0}
 
-    def first_step(self):
-        """Whether a sample begins with this step. To be asked first in every step."""
+    def new_part(self):
+        """Whether a sample, or the part of it that a call runs, begins with this step. This or `first_step` comes first in every step."""
         if self.time_step > self.call["last"]:
             with open("call.json") as file:
                 self.call = json.load(file)
             self.begin_call()
         return self.sample_step() == 0
 
+    def first_step(self):
+        """Whether a sample begins with this step."""
+        return self.new_part() and self.call["begin"] == 0
+
     def begin_call(self):
         """What a model does before the first step of a call."""
 
     def sample_step(self):
-        """The step of the sample, from 0."""
+        """Steps of this sample that this call has run before."""
         return (self.time_step - self.call["first"]) % self.call["n_steps"]
 
+    def step(self):
+        """The step of the sample, from 0."""
+        return self.call["begin"] + self.sample_step()
+
+    def sample(self):
+        """The number of the sample in its call, from 0."""
+        return (self.time_step - self.call["first"]) // self.call["n_steps"]
+
     def last_step(self):
-        """Whether a sample ends with this step."""
+        """Whether a sample, or the part of it that this call runs, ends with this step."""
         return self.sample_step() == self.call["n_steps"] - 1
 
     def path(self, name):

@@ -16,7 +16,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from procs.common import SampledModel
+from procs.common import SampledModel, shifted
 
 
 class DelayedSparse(AbstractProcess):
@@ -72,5 +72,4 @@ class DelayedSparseFixedModel(AbstractDelayedSparseModel):
     weights = ring = LavaPyType(np.ndarray, np.int64)
 
     def scaled(self, arrived):
-        exponent = self.proc_params["weight_exp"]
-        return arrived << exponent if exponent >= 0 else arrived >> -exponent
+        return shifted(arrived, self.proc_params["weight_exp"])

@@ -34,7 +34,7 @@ class FileSourceModel(SampledModel):
         self.file = open(self.path(self.proc_params["path"]), "rb")  # noqa: SIM115 (open for a whole call)
 
     def run_spk(self):
-        if self.first_step():
+        if self.new_part():
             self.raster = np.load(self.file)
         self.s_out.send(self.raster[self.sample_step()])
         if self.time_step == self.call["last"]:

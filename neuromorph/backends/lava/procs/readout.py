@@ -5,9 +5,9 @@
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort
+from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
@@ -16,11 +16,12 @@ from procs.common import RecordingModel, decay
 
 
 class Readout(AbstractProcess):
-    """`n` integrators; constants are arrays [n]."""
+    """`n` integrators; constants are arrays [n]. `v_out` tells v as a third factor of plastic synapses."""
 
     def __init__(self, *, n, decay_v, decay_u, gain, bias, record, saturations):
         super().__init__(n=n, record=record, saturations=saturations)
         self.a_in = InPort(shape=(n,))
+        self.v_out = OutPort(shape=(n,))
         self.decay_v = Var(shape=(n,), init=decay_v)
         self.decay_u = Var(shape=(n,), init=decay_u)
         self.gain = Var(shape=(n,), init=gain)
@@ -40,6 +41,7 @@ class AbstractReadoutModel(RecordingModel):
             self.clear()
             current = np.zeros_like(current)
         self.integrate(current)
+        self.v_out.send(self.v)
         self.keep(v=self.v)
 
 
@@ -48,6 +50,7 @@ class AbstractReadoutModel(RecordingModel):
 @tag("floating_pt")
 class ReadoutFloatModel(AbstractReadoutModel):
     a_in = LavaPyType(PyInPort.VEC_DENSE, float)
+    v_out = LavaPyType(PyOutPort.VEC_DENSE, float)
     decay_v = decay_u = gain = bias = u = v = LavaPyType(np.ndarray, float)
 
     def integrate(self, current):
@@ -60,6 +63,7 @@ class ReadoutFloatModel(AbstractReadoutModel):
 @tag("fixed_pt")
 class ReadoutFixedModel(AbstractReadoutModel):
     a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    v_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     decay_v = decay_u = gain = bias = u = v = LavaPyType(np.ndarray, np.int64)
 
     def integrate(self, current):
