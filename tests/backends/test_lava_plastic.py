@@ -1,22 +1,25 @@
 """Three-factor plasticity on Lava: every bit of the reference, in integers and in floats."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from neuromorph.backends.base import Kept
-from neuromorph.backends.lava import LavaBackend
+from neuromorph.backends.base import HasStepSessions, Kept, Step, StepSession
+from neuromorph.backends.lava import LavaBackend, check
 from neuromorph.backends.lava.netlist import lower
 from neuromorph.backends.reference import ReferenceBackend
-from neuromorph.errors import BackendError
+from neuromorph.errors import BackendError, GraphError
 from neuromorph.graph import ALIF, LI, LIF, FixedPoint, Graph, Input, Plasticity, Projection
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
 from tests.backends.test_lava import assert_identical, bytecode_of_the_workers, lava
+from tests.backends.test_lava_session import marked
 from tests.strategies import plastic_graph, random_inputs, third_factors
 
-__all__ = ["bytecode_of_the_workers"]
+__all__ = ["bytecode_of_the_workers", "marked"]
 
 STEPS = 520
 RULES = (
@@ -134,7 +137,94 @@ def test_random_graphs(precision, seed):
     assert_identical(LavaBackend().run(graph, inputs, states=everything(graph), third_factors=third), wanted)
 
 
+# Step by step
+
+
+def act(graph: Graph, rng: np.random.Generator, last: Step | None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What an environment answers to the last step: spikes where neurons fired, rewards by what was read out."""
+    whole = graph.precision == "integer"
+    fired = 0 if last is None else sum(int(z.sum()) for z in last.spikes.values())
+    read = 0.0 if last is None else float(sum(y.sum() for y in last.readouts.values()))
+    inputs = {p.name: rng.random((1, p.n)) < 0.3 / (1 + fired / 8) for p in graph.inputs}
+    value = np.sin(read + fired) * (fired % 3)
+    third = {name: np.full((1, n) if name == "error" else 1, value) * 0.4 for name, n in graph.third_factors.items()}
+    return inputs, {name: np.rint(signal * 64).astype(np.int64) if whole else signal for name, signal in third.items()}
+
+
+def assert_same_loop(graph: Graph, found: StepSession, wanted: StepSession, n_steps: int) -> None:
+    rng, last = np.random.default_rng(n_steps), None
+    for t in range(n_steps):
+        inputs, third = act(graph, rng, last)
+        step, last = found.step(inputs, third), wanted.step(inputs, third)
+        for part, other in ((step.spikes, last.spikes), (step.readouts, last.readouts)):
+            assert part.keys() == other.keys()
+            for name, values in other.items():
+                assert part[name].dtype == values.dtype
+                np.testing.assert_array_equal(part[name], values, err_msg=f"{name} at step {t}")
+        for q in graph.plastic if t % 5 == 4 else ():
+            learned, other = found.plastic(q.name), wanted.plastic(q.name)
+            for x in ("H", "E"):
+                np.testing.assert_array_equal(learned[x], other[x], err_msg=f"{q.name} {x} at step {t}")
+
+
+@lava
+@pytest.mark.parametrize("precision", ["integer", "float"])
+def test_a_closed_loop_step_by_step(precision, marked):
+    """The reward of a step depends on what the network did in the last one; after a reset all begins anew."""
+    graph = school(precision)
+    names = [q.name for q in graph.plastic]
+    backend = LavaBackend()
+    assert isinstance(backend, HasStepSessions)
+    with backend.step_session(graph) as session, ReferenceBackend().step_session(graph) as wanted:
+        assert isinstance(session, StepSession)
+        assert not any(session.plastic(name)[x].any() for name in names for x in ("H", "E"))
+        for n_steps in (80, 25):
+            assert_same_loop(graph, session, wanted, n_steps)
+            assert sum(np.abs(session.plastic(name)["H"]).max() > 0 for name in names) == len(names)
+            session.reset()
+            wanted.reset()
+            assert not any(session.plastic(name)["H"].any() for name in names)
+        with pytest.raises(GraphError, match="given for"):
+            session.step({}, {})
+        with pytest.raises(GraphError, match="'nothing' is no plastic projection"):
+            session.plastic("nothing")
+        assert_same_loop(graph, session, wanted, 5)
+        marked.look()
+    with pytest.raises(BackendError, match="session is closed"):
+        assert_same_loop(graph, session, wanted, 1)
+
+
+@lava
+def test_what_does_not_learn_steps_too():
+    """Lava's own LIF and Sparse, delays, adaptive neurons."""
+    graph = check.every_process("integer")
+    with LavaBackend().step_session(graph) as session, ReferenceBackend().step_session(graph) as wanted:
+        for n_steps in (30, 10):
+            assert_same_loop(graph, session, wanted, n_steps)
+            session.reset()
+            wanted.reset()
+
+
+@lava
+def test_a_network_killed_between_steps_is_told(marked):
+    graph = check.plastic_processes("integer")
+    session = LavaBackend().step_session(graph)
+    session.step(*act(graph, np.random.default_rng(0), None))
+    marked.look()
+    os.kill(marked.worker(), signal.SIGKILL)
+    with pytest.raises(BackendError, match="ended with status -9"):
+        session.step(*act(graph, np.random.default_rng(0), None))
+
+
 # Without Lava
+
+
+def test_a_step_session_has_one_sample(monkeypatch):
+    monkeypatch.setattr(LavaBackend, "available", lambda self: None)
+    with pytest.raises(BackendError, match="one sample, 2 are asked for; open one session for each"):
+        LavaBackend().step_session(school("integer"), n_samples=2)
+    with LavaBackend().step_session(Graph(1e-3, (Input("in", 2),), ())) as session:
+        assert session.step({"in": np.ones((1, 2), dtype=np.bool_)}).spikes == {}
 
 
 def kinds(graph: Graph) -> set[str]:

@@ -3,7 +3,7 @@
 import json
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -37,33 +37,55 @@ class Network:
     @contextmanager
     def run(
         self,
-        inputs: Mapping[str, Spikes],
+        inputs: Mapping[str, Spikes | np.ndarray],
         n_steps: int,
         n_samples: int,
         progress: Progress | None = None,
-        signals: Mapping[str, np.ndarray] | None = None,
-        begin: int = 0,
     ) -> Iterator[Path]:
-        """Simulate all samples of `inputs` and `signals` [n_steps, n_samples, 1 or n], both by file name; gives the folder with the files
-        that the processes wrote. `begin` above 0: the call goes on with the sample of the call before, at this step of it.
+        """Simulate all samples of `inputs`, spikes or arrays [n_steps, n_samples, 1 or n] by file name; gives the folder with the files
+        that the processes wrote.
 
         Raises:
             BackendError: the network is closed, failed, or took too long; it is closed then.
         """
-        if not self.close.alive:
-            raise BackendError("lava: the session is closed; open a new one.")
+        self._check_open()
         timeout = ANSWER + STEP * n_steps * n_samples if self._timeout is None else self._timeout
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="call-") as folder:
-            for name, spikes in inputs.items():
-                _save_samples(Path(folder) / name, spikes)
-            widths = {name: _save_signal(Path(folder) / name, signal) for name, signal in (signals or {}).items()}
-            call = {"n_steps": n_steps, "n_samples": n_samples, "begin": begin, "widths": widths, "folder": folder}
-            try:
-                self._worker.call(call, n_samples, timeout, lambda done: progress(done, n_samples) if progress else None)
-            except BaseException:
-                self.close()
-                raise
+            for name, given in inputs.items():
+                _save_samples(Path(folder) / name, _rasters(given) if isinstance(given, Spikes) else np.moveaxis(given, 1, 0))
+            widths = {name: given.shape[-1] for name, given in inputs.items()}
+            call = {"n_steps": n_steps, "n_samples": n_samples, "live": False, "widths": widths, "folder": folder}
+            self._call(call, n_samples, timeout, lambda done: progress(done, n_samples) if progress else None)
             yield Path(folder)
+
+    def share(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays [1, n] in files of those names, filled as the given ones, which the processes read and write in every `step`."""
+        folder = self._folder / "live"
+        folder.mkdir()
+        shared: dict[str, np.ndarray] = {}
+        for name, array in arrays.items():
+            np.save(folder / name, array)
+            shared[name] = np.load(folder / name, mmap_mode="r+")
+        widths = {name: array.shape[-1] for name, array in arrays.items()}
+        self._live = {"n_steps": 1, "n_samples": 1, "live": True, "widths": widths, "folder": str(folder)}
+        return shared
+
+    def step(self) -> None:
+        """One step with the shared arrays, see `share`; errors as `run`."""
+        self._check_open()
+        self._call(self._live, 1, ANSWER if self._timeout is None else self._timeout, lambda _: None)
+        self._live = {"n_steps": 1, "n_samples": 1, "goes_on": True}
+
+    def _check_open(self) -> None:
+        if not self.close.alive:
+            raise BackendError("lava: the session is closed; open a new one.")
+
+    def _call(self, call: Mapping[str, object], n_samples: int, timeout: float, done: Callable[[int], None]) -> None:
+        try:
+            self._worker.call(call, n_samples, timeout, done)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _end(worker: Worker, folder: tempfile.TemporaryDirectory[str]) -> None:
@@ -71,22 +93,20 @@ def _end(worker: Worker, folder: tempfile.TemporaryDirectory[str]) -> None:
     folder.cleanup()
 
 
-def _save_samples(path: Path, spikes: Spikes) -> None:
+def _rasters(spikes: Spikes) -> Iterator[np.ndarray]:
     """The dense arrays bool [n_steps, n] of one sample after the other."""
     bounds = np.searchsorted(spikes.sample, np.arange(spikes.n_samples + 1, dtype=np.int32))
-    with path.open("wb") as file:
-        for first, last in pairwise(bounds):
-            raster = np.zeros((spikes.n_steps, spikes.n_neurons), dtype=np.bool_)
-            raster[spikes.step[first:last], spikes.neuron[first:last]] = True
-            np.save(file, raster)
+    for first, last in pairwise(bounds):
+        raster = np.zeros((spikes.n_steps, spikes.n_neurons), dtype=np.bool_)
+        raster[spikes.step[first:last], spikes.neuron[first:last]] = True
+        yield raster
 
 
-def _save_signal(path: Path, signal: np.ndarray) -> int:
-    """The arrays [n_steps, width] of one sample after the other; the width."""
+def _save_samples(path: Path, samples: Iterable[np.ndarray]) -> None:
+    """The arrays [n_steps, n] of one sample after the other."""
     with path.open("wb") as file:
-        for sample in range(signal.shape[1]):
-            np.save(file, signal[:, sample])
-    return signal.shape[2]
+        for sample in samples:
+            np.save(file, sample)
 
 
 def load_samples(path: Path, n_samples: int) -> Iterator[np.ndarray]:

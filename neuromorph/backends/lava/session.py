@@ -40,9 +40,9 @@ class LavaSession:
         third = match_third_factors(self._graph, third_factors or {}, n_steps, n_samples)
         graph, network = self._graph, self._network
         if network:
-            files = {input_file(graph, name): by_name[name] for name in played(graph)}
-            signals = {signal_file(graph, name): signal for name, signal in third.items()}
-            with network.run(files, n_steps, n_samples, progress, signals) as folder:
+            files: dict[str, Spikes | np.ndarray] = {input_file(graph, name): by_name[name] for name in played(graph)}
+            files |= {signal_file(graph, name): signal for name, signal in third.items()}
+            with network.run(files, n_steps, n_samples, progress) as folder:
                 recording = _recording(graph, folder, self._kept, n_steps, n_samples)
         else:
             recording = _recording(graph, Path(), self._kept, n_steps, n_samples)

@@ -1,8 +1,9 @@
 """Keeps a netlist alive in Lava: `python worker.py FOLDER`. Needs numpy, scipy and lava-nc; Python 3.10 or newer.
 
 FOLDER/netlist.npz holds the netlist (JSON) and the arrays of each process. Commands are lines of JSON on standard input, each
-a call: `n_samples` samples of `n_steps` steps, whose input lies and whose results are put in `folder`. Answers are lines of
-JSON on standard output, one when the network stands and one after every sample. Starts nothing unless run as a script.
+a call: `n_samples` samples of `n_steps` steps, whose input lies and whose results are put in `folder`. A `live` call is the first of any
+number of steps, each of which a command that `goes_on` asks for. Answers are lines of JSON on standard output, one when the network
+stands and one after every sample. Starts nothing unless run as a script.
 """
 
 import json
@@ -21,6 +22,7 @@ from scipy.sparse import csr_matrix
 from shim import import_var_model
 
 PATIENCE = 0.2  # seconds between two looks at the processes
+NEVER = 2**62  # a step that no network comes to
 LAST_WORDS = 5.0  # seconds that a failing process may take to hand over its traceback
 
 
@@ -142,8 +144,9 @@ def serve(folder):
     for line in iter(sys.stdin.readline, ""):
         call = json.loads(line)
         first, steps = steps + 1, steps + call["n_steps"] * call["n_samples"]
-        with open("call.json", "w") as file:
-            json.dump({**call, "first": first, "last": steps}, file)
+        if not call.get("goes_on"):
+            with open("call.json", "w") as file:
+                json.dump({**call, "first": first, "last": NEVER if call["live"] else steps}, file)
         for sample in range(call["n_samples"]):
             simulate(runtimes, call["n_steps"])
             answer(done=sample + 1)

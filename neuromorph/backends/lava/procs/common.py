@@ -45,45 +45,47 @@ class SampledModel(PyLoihiProcessModel):
 
     A call is a number of samples, one after the other, each of `n_steps`. The worker describes it in call.json (its first and
     last Lava step, `n_steps`, the folder of its files) before it runs it; the first step beyond the last call begins the next.
-    `begin`: the step of its sample with which a call begins; above 0 it goes on with the sample of the call before.
+
+    A `live` call has no end and goes step by step: its files hold one step, stay mapped into memory, and are read and written in every
+    step. One of them, began.npy, tells the Lava step with which the sample began.
     """
 
     STATES = ()
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
-        self.call = {"last": 0}
+        self.call, self.live, self.began = {"last": 0}, False, np.ones(1)
 
-    def new_part(self):
-        """Whether a sample, or the part of it that a call runs, begins with this step. This or `first_step` comes first in every step."""
+    def new_rows(self):
+        """Whether a sample of the call begins with this step. This or `first_step` comes first in every step."""
         if self.time_step > self.call["last"]:
             with open("call.json") as file:
                 self.call = json.load(file)
+            self.live = self.call["live"]
+            if self.live:
+                self.began = np.load(self.path("began.npy"), mmap_mode="r")
             self.begin_call()
-        return self.sample_step() == 0
+        return self.row_number() == 0
 
     def first_step(self):
         """Whether a sample begins with this step."""
-        return self.new_part() and self.call["begin"] == 0
+        self.new_rows()
+        return self.step() == 0
 
     def begin_call(self):
         """What a model does before the first step of a call."""
 
-    def sample_step(self):
-        """Steps of this sample that this call has run before."""
-        return (self.time_step - self.call["first"]) % self.call["n_steps"]
+    def row_number(self):
+        """The row of this step in a file of the call."""
+        return 0 if self.live else (self.time_step - self.call["first"]) % self.call["n_steps"]
 
     def step(self):
         """The step of the sample, from 0."""
-        return self.call["begin"] + self.sample_step()
+        return self.time_step - int(self.began[0]) if self.live else self.row_number()
 
     def sample(self):
         """The number of the sample in its call, from 0."""
-        return (self.time_step - self.call["first"]) // self.call["n_steps"]
-
-    def last_step(self):
-        """Whether a sample, or the part of it that this call runs, ends with this step."""
-        return self.sample_step() == self.call["n_steps"] - 1
+        return 0 if self.live else (self.time_step - self.call["first"]) // self.call["n_steps"]
 
     def path(self, name):
         """Where a file of this call lies."""
@@ -92,6 +94,25 @@ class SampledModel(PyLoihiProcessModel):
     def clear(self):
         for name in self.STATES:
             getattr(self, name)[:] = 0
+
+
+class PlayingModel(SampledModel):
+    """A model that plays a file `path`: the arrays [n_steps, n] of one sample after the other, each read when its sample begins."""
+
+    def begin_call(self):
+        path = self.path(self.proc_params["path"])
+        if self.live:
+            self.rows = np.load(path, mmap_mode="r")
+        else:
+            self.file = open(path, "rb")  # noqa: SIM115 (open for a whole call)
+
+    def row(self):
+        """What the file holds for this step; to be asked once in every step."""
+        if self.new_rows() and not self.live:
+            self.rows = np.load(self.file)
+        if self.time_step == self.call["last"]:
+            self.file.close()
+        return self.rows[self.row_number()]
 
 
 class RecordingModel(SampledModel):
@@ -103,14 +124,18 @@ class RecordingModel(SampledModel):
 
     def begin_call(self):
         self.saturations = {}
-        shape = self.call["n_steps"], self.proc_params["n"]
-        self.traces = {name: np.empty(shape, dtype) for name, (_, dtype) in self.proc_params["record"].items()}
+        record = self.proc_params["record"].items()
+        if self.live:
+            self.traces = {name: np.load(self.path(file), mmap_mode="r+") for name, (file, _) in record}
+        else:
+            shape = self.call["n_steps"], self.proc_params["n"]
+            self.traces = {name: np.empty(shape, dtype) for name, (_, dtype) in record}
 
     def keep(self, **values):
         """Record this step's values; at the end of a sample or call write what it gave."""
         for name, trace in self.traces.items():
-            trace[self.sample_step()] = values[name]
-        if self.last_step():
+            trace[self.row_number()] = values[name]
+        if not self.live and self.row_number() == self.call["n_steps"] - 1:
             for name, trace in self.traces.items():
                 with open(self.path(self.proc_params["record"][name][0]), "ab") as file:
                     np.save(file, trace)

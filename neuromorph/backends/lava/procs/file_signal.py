@@ -11,7 +11,7 @@ from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from procs.common import SampledModel
+from procs.common import PlayingModel
 
 
 class FileSignal(AbstractProcess):
@@ -22,16 +22,9 @@ class FileSignal(AbstractProcess):
         self.m_out = OutPort(shape=(n,))
 
 
-class AbstractFileSignalModel(SampledModel):
-    def begin_call(self):
-        self.file = open(self.path(self.proc_params["path"]), "rb")  # noqa: SIM115 (open for a whole call)
-
+class AbstractFileSignalModel(PlayingModel):
     def run_spk(self):
-        if self.new_part():
-            self.rows = np.load(self.file)
-        self.m_out.send(np.broadcast_to(self.rows[self.sample_step()], (self.proc_params["n"],)))
-        if self.time_step == self.call["last"]:
-            self.file.close()
+        self.m_out.send(np.broadcast_to(self.row(), (self.proc_params["n"],)))
 
 
 @implements(proc=FileSignal, protocol=LoihiProtocol)

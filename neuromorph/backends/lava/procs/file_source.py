@@ -6,7 +6,6 @@ Lava's own source holds the spikes of all samples from the moment it is built, s
 # pyright: reportAttributeAccessIssue=false, reportIndexIssue=false, reportOperatorIssue=false, reportMissingImports=false
 # Lava puts arrays and ports in place of a model's LavaPyType attributes when it builds it.
 
-import numpy as np
 from lava.magma.core.decorator import implements, requires
 from lava.magma.core.model.py.ports import PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
@@ -14,7 +13,7 @@ from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from procs.common import SampledModel
+from procs.common import PlayingModel
 
 
 class FileSource(AbstractProcess):
@@ -27,15 +26,8 @@ class FileSource(AbstractProcess):
 
 @implements(proc=FileSource, protocol=LoihiProtocol)
 @requires(CPU)
-class FileSourceModel(SampledModel):
+class FileSourceModel(PlayingModel):
     s_out = LavaPyType(PyOutPort.VEC_DENSE, bool)
 
-    def begin_call(self):
-        self.file = open(self.path(self.proc_params["path"]), "rb")  # noqa: SIM115 (open for a whole call)
-
     def run_spk(self):
-        if self.new_part():
-            self.raster = np.load(self.file)
-        self.s_out.send(self.raster[self.sample_step()])
-        if self.time_step == self.call["last"]:
-            self.file.close()
+        self.s_out.send(self.row())
