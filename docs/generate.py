@@ -21,6 +21,7 @@ ROWS = {
     "refractoriness": "refractory period",
     "constants": "constants per neuron",
     "delays": "delays per synapse",
+    "plasticity": "three-factor plasticity: hebbian, modulated, retroactive",
     "samples": "samples independent of each other",
     "chosen_records": "records of chosen populations",
     "planted_differences": "one unit planted is found",
@@ -150,10 +151,47 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
+def mnist_table() -> str:
+    """Markdown, from benchmarks/results/mnist_on_chips.json: the trained networks on every profile that has numbers, and who refused."""
+    found = json.loads((RESULTS / "mnist_on_chips.json").read_text())
+    lines: list[str] = []
+    for form, network in found["networks"].items():
+        lines += [
+            f"Adaptation by {form}, {network['synapses']:,} synapses, {found['args']['samples']:,} test images, "
+            f"{100 * network['chips'][0]['accuracy']:.1f} % right in the integers of {network['own_chip']}:",
+            "",
+            "| profile | cores | dynamic | static, real time | embedded CPU | time needed | total as fast as it goes |",
+            "|---|--:|--:|--:|--:|--:|--:|",
+        ]
+        known = [row for row in network["chips"] if not row["refused"]]
+        for row in known:
+            real, fast = row["real_time"], row["free_running"]
+            scopes = " | ".join(_span(real["scopes"][scope], "J") for scope in ("dynamic", "static", "embedded_cpu"))
+            running = f"{_span(fast['seconds'], 's')} | {_span(fast['total'], 'J')}" if fast else "unknown | unknown"
+            name = row["profile"] + (" *" if real["what_if"] else "")
+            lines.append(f"| {name} | {row['cores'] or '-'} | {scopes} | {running} |")
+        refused = ", ".join(row["profile"] for row in network["chips"] if row["refused"])
+        lines += ["", f"Refused, for want of numbers: {refused}.", ""]
+    return "\n".join([*lines, "\\* what if: neuromorph does not compile this network for the chip."])
+
+
+def _span(interval: dict[str, float] | None, unit: str) -> str:
+    """Nominal value, and the range where there is one."""
+    if interval is None:
+        return "unknown"
+    low, nominal, high = (_si(interval[end], unit) for end in ("lo", "nominal", "hi"))
+    return nominal if low == high else f"{nominal} ({low} to {high})"
+
+
+def _si(x: float, unit: str) -> str:
+    factor, prefix = next(((f, p) for f, p in ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")) if abs(x) >= f), (1e-12, "p"))
+    return f"{x / factor:.3g} {prefix}{unit}"
+
+
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"support table": support_table},
     ROOT / "docs" / "simulation.md": {"agreement": agreement_table, "simulation speed": speed_table},
-    ROOT / "docs" / "chips.md": {"chip scale": scale_table},
+    ROOT / "docs" / "chips.md": {"chip scale": scale_table, "mnist on chips": mnist_table},
 }
 
 

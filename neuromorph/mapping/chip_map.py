@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +139,31 @@ def load_map(path: str | os.PathLike[str], graph: Graph) -> ChipMap:
         raise FormatError(
             f"{path}: it maps graph {found.partition.graph_digest[:12]}, the graph given is {graph.digest()[:12]}; map this one anew."
         )
+    if fault := _fault(found, graph):
+        raise FormatError(f"{path}: {fault}; the file was edited or damaged, map the graph anew.")
     return found
+
+
+def _fault(found: ChipMap, graph: Graph) -> str | None:
+    """What keeps a map from being one of this graph: neurons without a core, or two cores in one place."""
+    bounds, slot = found.partition.bounds, found.placement.slot
+    if set(bounds) != {p.name for p in graph.neurons}:
+        return f"it has slices of {', '.join(bounds)}"
+    for p in graph.neurons:
+        cut = bounds[p.name]
+        if cut[0] != 0 or cut[-1] != p.n or (np.diff(cut) <= 0).any() or len(found.partition.core[p.name]) != len(cut) - 1:
+            return f"slices of {p.name!r} do not cover its {p.n} neurons"
+    if len(np.unique(slot)) != len(slot) or slot.min() < 0 or slot.max() >= found.mesh.n_cores:
+        return f"cores lie at {', '.join(map(str, slot))} of {found.mesh.n_cores} places"
+    return None
 
 
 def _read(raw: dict[str, Any]) -> ChipMap:
     slices = sorted((name, first, last, core) for core, each in enumerate(raw["cores"]) for name, first, last in each["slices"])
     names = list(dict.fromkeys(name for name, *_ in slices))
     own = {name: [(first, last, core) for other, first, last, core in slices if other == name] for name in names}
+    if any(a[1] != b[0] for each in own.values() for a, b in pairwise(each)):
+        raise ValueError("the slices of a population do not follow each other")
     divided = Partition(
         str(raw["graph"]),
         str(raw["profile"]),

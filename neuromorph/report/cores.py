@@ -41,7 +41,8 @@ def core_grid(found: ChipMap, traffic: Traffic, profile: HardwareProfile, ax: Ax
     ax.set_axis_off()
     _explain(ax, heaviest, several=mesh.chips > 1)
     chips = f"{mesh.chips} chips" if mesh.chips > 1 else "one chip"
-    ax.set_title(f"{found.partition.n_cores} cores of {profile.id}, {chips}", color=INK, fontsize=SMALL, loc="left")
+    cores = found.partition.n_cores
+    ax.set_title(f"{cores} core{'s' if cores > 1 else ''} of {profile.id}, {chips}", color=INK, fontsize=SMALL, loc="left")
     return ax
 
 

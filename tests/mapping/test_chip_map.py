@@ -29,6 +29,30 @@ def test_maps_come_back(tmp_path: Path, seed: int) -> None:
         assert np.array_equal(back.partition.core_of(p.name), found.partition.core_of(p.name))
 
 
+def _short(raw: dict) -> None:
+    """The last slice of a population ends a neuron early."""
+    name = raw["cores"][0]["slices"][0][0]
+    max((s for core in raw["cores"] for s in core["slices"] if s[0] == name), key=lambda s: s[2])[2] -= 1
+
+
+HARMS = {
+    "do not cover": _short,
+    "cores lie at": lambda raw: raw["cores"][0].update(core=raw["cores"][1]["core"]),
+    "of 128 places": lambda raw: raw["cores"][0].update(core=10**6),
+    "it has slices of": lambda raw: [s.__setitem__(0, "other") for s in raw["cores"][0]["slices"]],
+}
+
+
+@pytest.mark.parametrize(("told", "harm"), HARMS.items(), ids=HARMS)
+def test_maps_that_were_edited(tmp_path: Path, told: str, harm) -> None:
+    graph, found = mapped()
+    raw = found.to_dict()
+    harm(raw)
+    (tmp_path / "m.json").write_text(json.dumps(raw))
+    with pytest.raises(FormatError, match=rf"{told}.*map the graph anew"):
+        load_map(tmp_path / "m.json", graph)
+
+
 @pytest.mark.parametrize("harm", [lambda raw: raw.pop("cores"), lambda raw: raw.update(cores=[]), lambda raw: raw["mesh"].pop("rows")])
 def test_files_that_hold_no_map(tmp_path: Path, harm) -> None:
     graph, found = mapped()
