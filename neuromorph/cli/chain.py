@@ -7,6 +7,7 @@ import typer
 
 from neuromorph.cli.inputs import Model
 from neuromorph.cli.output import Json, cell, emit, progress_bar, table
+from neuromorph.cli.plasticity import report_table, rules, rules_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +29,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
     from neuromorph.graph import load
 
     graph = load(model)
-    populations, projections = _populations(graph), _projections(graph)
+    populations, projections, learned = _populations(graph), _projections(graph), rules(graph)
     data = {
         "file": str(model),
         "precision": graph.precision,
@@ -38,6 +39,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
         "digest": graph.digest(),
         "populations": populations,
         "projections": projections,
+        "plasticity": learned,
         "metadata": dict(graph.metadata),
     }
     title = f"{model}: {graph.precision} graph, {graph.n_neurons} neurons, {graph.n_synapses:,} synapses, dt {graph.dt * 1e3:g} ms"
@@ -59,6 +61,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
         data,
         table(title, ["population", "kind", "n", "reset", "adaptation", "constants"], shown),
         table("Projections", ["projection", "synapses", "density %", "delay (steps)", "signs", "exp", "weights"], listed),
+        *([rules_table(learned)] if learned else []),
     )
 
 
@@ -69,7 +72,8 @@ def quantize(
     calibrate: Annotated[Path | None, typer.Option(help="Spike file: choose scales and exponents by simulation on its samples.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibrate on the first N samples.")] = 64,
     cluster: Annotated[bool, typer.Option("--cluster", help="Bring constants to as few settings as a core can hold.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the clustering; the same seed gives the same graph.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the clustering and of stochastic rounding; the same seed gives the same graph.")] = 0,
+    rounding: Annotated[str, typer.Option(help="Of plastic synapses while they learn: stochastic or nearest.")] = "stochastic",
     as_json: Json = False,
 ) -> None:
     """Turn a float graph into the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
@@ -90,7 +94,7 @@ def quantize(
     chip = load_profile(profile)
     floats = load(model)
     found = _calibrate(floats, chip, calibrate, samples, as_json) if calibrate else None
-    graph, report = to_integers(floats, chip, found.grid if found else None)
+    graph, report = to_integers(floats, chip, found.grid if found else None, rounding=_rounding(rounding), seed=seed)
     graph, clustered = cluster_constants(graph, chip, np.random.default_rng(seed)) if cluster else (graph, None)
     target = out or model.with_suffix(f".{chip.id}.h5")
     save(target, graph)
@@ -101,6 +105,15 @@ def quantize(
         *_quantization_tables(f"{target}: integers for {chip.id}", report, _improvement(found)),
         *([_cluster_table(clustered)] if clustered else []),
     )
+
+
+def _rounding(name: str) -> Any:
+    from neuromorph.errors import QuantizationError
+    from neuromorph.graph.plasticity import ROUNDINGS
+
+    if name not in ROUNDINGS:
+        raise QuantizationError(f"--rounding {name}; allowed: {', '.join(ROUNDINGS)}.")
+    return name
 
 
 def _quantization_tables(title: str, report: "QuantizationReport", caption: str | None) -> "list[Table | str]":
@@ -121,6 +134,7 @@ def _quantization_tables(title: str, report: "QuantizationReport", caption: str 
     return [
         table(title, ["projection", "signs", "scale", "exp", "synapses", "lost", "clipped", "error %"], rows),
         table("Constants", ["population", "scale", "settings", "thresholds", "largest relative error"], constants, caption),
+        *([report_table(report.plastic)] if report.plastic else []),
         *report.notes,
     ]
 

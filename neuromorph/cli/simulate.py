@@ -11,9 +11,11 @@ import typer
 
 from neuromorph.cli.inputs import Inputs, Model, Samples, decision_window, load_model_and_spikes
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
-from neuromorph.errors import BackendError
+from neuromorph.errors import BackendError, FormatError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from neuromorph.graph import Graph
     from neuromorph.shards import Pools, Shards
     from neuromorph.shards.job import Result
@@ -51,6 +53,9 @@ def run(
     shards: Annotated[Path | None, typer.Option(help="Folder of finished shards [OUT.shards, else MODEL.shards].")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Samples of a shard.")] = 256,
     keep_shards: Annotated[bool | None, typer.Option(help="Keep the shards of a complete run [if --shards is given].")] = None,
+    third_factors: Annotated[
+        Path | None, typer.Option(help="Third factors of plastic projections (.npz): each signal [steps, samples] or [steps, samples, n].")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate a graph on spikes and say what it did: rates, decisions, saturations; with --counts also operations.
@@ -69,6 +74,8 @@ def run(
     pools, folder = _pools(workers, scheduler), shards or Path(f"{out or model}.shards")
     with progress_bar(backend, as_json) as progress:
         asked |= {"strict": strict, "progress": progress}
+        if third_factors:
+            asked["third_factors"] = load_third_factors(third_factors, samples)
         if pools or shards:
             found = _in_shards(graph, trains, backend, folder, {**asked, "counts": counts, "executor": pools, "size": shard_size})
         else:
@@ -82,6 +89,21 @@ def run(
     emit(as_json, data, *_tables(data))
     if found.failed:
         raise typer.Exit(1)
+
+
+def load_third_factors(path: Path, samples: int | None) -> "dict[str, np.ndarray]":
+    """Signals by name from a .npz file, of the first `samples` (None: all)."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name][:, :samples] for name in file.files}
+    except (ValueError, OSError, IndexError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise FormatError(
+            f"{path}: no third factors ({error}); write them with numpy.savez(path, reward=array of [steps, samples])."
+        ) from error
 
 
 def _in_one(graph: "Graph", trains: "dict[str, Spikes]", backend: str, counts: bool, asked: Mapping[str, Any]) -> _Whole:

@@ -51,6 +51,8 @@ def run_shards(
         raise BackendError(f"Shards: size {size}, retries {retries}; a shard has at least one sample, and retries are 0 or more.")
     if counts and (backend != "fast" or spikes is not None or traced):
         raise BackendError("Shards: counts keep neither spikes nor states and come from backend 'fast'; leave the others out.")
+    if graph.plastic:
+        raise BackendError("Shards: the graph is plastic, and its rounding may depend on the number of a sample; run it whole.")
     by_name, kept, _ = prepare(backends.backend(backend), graph, inputs, traced, spikes)
     n_steps = next(iter(by_name.values())).n_steps
     averaged = (n_steps if window is None else window) if counts else None
