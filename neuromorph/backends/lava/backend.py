@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterable
+from typing import get_args
 
 from neuromorph.backends.base import Capabilities, Inputs, Progress, keep, prepare
 from neuromorph.backends.lava import launch
+from neuromorph.backends.lava.netlist import Learning
 from neuromorph.backends.lava.session import LavaSession
 from neuromorph.backends.lava.steps import LavaSteps
 from neuromorph.backends.plastic import ThirdFactors
@@ -18,6 +20,10 @@ class LavaBackend:
 
     `timeout` [s] of one call (default: two minutes and 50 ms a step of a sample); `python`: the interpreter that has Lava
     (default: $NEUROMORPH_LAVA_PYTHON, else this one). All samples go through one network, one after the other.
+
+    `learning`: "exact", plastic synapses in a process of our own that computes what the reference does; "stock", in Lava's own engine of
+    Loihi's learning rules (`learning_rule`), for integer graphs whose rules it can express. The stock rule is an APPROXIMATION, and its
+    recordings are labelled so.
     """
 
     name = "lava"
@@ -25,8 +31,11 @@ class LavaBackend:
         plasticity=True, note="Lava 0.10.0 on the CPU (archived by Intel); about 3 ms a step, to validate on some hundred samples"
     )
 
-    def __init__(self, timeout: float | None = None, python: str | None = None) -> None:
+    def __init__(self, timeout: float | None = None, python: str | None = None, learning: Learning = "exact") -> None:
+        if learning not in get_args(Learning.__value__):
+            raise BackendError(f"lava: learning is {learning!r}; there are {', '.join(get_args(Learning.__value__))}.")
         self.timeout = timeout
+        self.learning: Learning = learning
         self.python = python or launch.interpreter()
 
     def available(self) -> str | None:
@@ -55,7 +64,7 @@ class LavaBackend:
             BackendError: also where the worker fails or takes too long, and for sums beyond Lava's 32-bit messages.
         """
         by_name, kept, third = prepare(self, graph, inputs, states, spikes, third_factors)
-        with LavaSession(graph, kept, self.python, self.timeout) as session:
+        with LavaSession(graph, kept, self.python, self.timeout, self.learning) as session:
             return session.run(by_name, strict=strict, progress=progress, third_factors=third)
 
     def session(self, graph: Graph, *, states: Iterable[str] = (), spikes: Iterable[str] | None = None) -> LavaSession:
@@ -70,7 +79,7 @@ class LavaBackend:
             GraphError: a population to record is none of the graph, or it has no Input.
             BackendError: as `run`.
         """
-        return LavaSession(graph, keep(self, graph, states, spikes), self.python, self.timeout)
+        return LavaSession(graph, keep(self, graph, states, spikes), self.python, self.timeout, self.learning)
 
     def step_session(self, graph: Graph, *, n_samples: int = 1) -> LavaSteps:
         """A live network of the graph that takes one step at a time, so that an agent can act; 4 to 8 ms a step on two busy cores.
@@ -81,4 +90,4 @@ class LavaBackend:
         keep(self, graph)
         if n_samples != 1:
             raise BackendError(f"lava: a step session runs one sample, {n_samples} are asked for; open one session for each.")
-        return LavaSteps(graph, self.python, self.timeout)
+        return LavaSteps(graph, self.python, self.timeout, self.learning)

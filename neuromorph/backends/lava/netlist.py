@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from neuromorph.backends.lava.filenames import input_file, place, saturation_fil
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Neurons, Population, parameters
 from neuromorph.graph.projections import Projection
+
+type Learning = Literal["exact", "stock"]
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,11 @@ def played(graph: Graph) -> list[str]:
     return [p.name for p in graph.inputs if any(q.source == p.name for q in _live(graph))]
 
 
-def lower(graph: Graph, kept: Kept) -> Netlist:
-    """The netlist of a graph, with a record of what is `kept`.
+def lower(graph: Graph, kept: Kept, learning: Learning = "exact") -> Netlist:
+    """The netlist of a graph, with a record of what is `kept`. `learning`: see `LavaBackend`.
 
     Raises:
-        BackendError: sums of weights that Lava's 32-bit messages cannot hold.
+        BackendError: sums of weights that Lava's 32-bit messages cannot hold; a rule that Loihi's learning engine cannot express.
     """
     sources = [Process(place(graph, name), "FileSource", _source(graph, name)) for name in played(graph)]
     third = graph.third_factors
@@ -73,9 +75,11 @@ def lower(graph: Graph, kept: Kept) -> Netlist:
     connections: list[tuple[str, str, str, str]] = []
     for q in _live(graph):
         name = synapses_place(graph, q.name)
-        synapses.append(_synapses(name, q, graph, kept))
-        connections.append((place(graph, q.source), "s_out", name, "s_in"))
-        connections.append((name, "a_out", place(graph, q.target), "a_in"))
+        made = _synapses(name, q, graph, kept, learning)
+        synapses += made
+        for process in made:
+            connections.append((place(graph, q.source), "s_out", process.name, "s_in"))
+            connections.append((process.name, "a_out", place(graph, q.target), "a_in"))
         connections += plastic.wires(graph, q, q.plasticity) if q.plasticity else []
     tag = "fixed_pt" if graph.precision == "integer" else "floating_pt"
     return Netlist(tag, (*sources, *signals, *neurons, *synapses), tuple(connections))
@@ -109,9 +113,19 @@ def _record(graph: Graph, p: Neurons, kept: Kept) -> dict[str, list[str]]:
     return {x: [trace_file(place(graph, p.name), x), "bool" if x == "z" else number] for x in recorded(p, kept)}
 
 
-def _synapses(name: str, q: Projection, graph: Graph, kept: Kept) -> Process:
-    if q.plasticity:
-        return Process(name, "PlasticSparse", plastic.arguments(graph, q, q.plasticity, kept), plastic.arrays(q, q.plasticity))
+def _synapses(name: str, q: Projection, graph: Graph, kept: Kept, learning: Learning) -> list[Process]:
+    """One process; two where Lava's engine learns, whose weights are the plastic part alone."""
+    rule = q.plasticity
+    if rule is None:
+        return [_fixed(name, q, graph)]
+    if learning == "exact":
+        return [Process(name, "PlasticSparse", plastic.arguments(graph, q, rule, kept), plastic.arrays(q, rule))]
+    ends = {"rows": q.rows, "indices": q.indices}
+    learned = Process(name, "SampledLearningDense", plastic.engine_arguments(graph, q, rule, kept), ends)
+    return [learned, *([_fixed(f"{name}.fixed", q, graph)] if q.weights.any() else [])]
+
+
+def _fixed(name: str, q: Projection, graph: Graph) -> Process:
     target = graph.population(q.target)
     weights = _weights(graph, q, target)
     if q.max_delay == 1 and not _rounds_as_reference(graph):

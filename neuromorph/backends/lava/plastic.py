@@ -1,4 +1,4 @@
-"""A plastic projection as a Lava process of our own: its constants and its wires. Imports no Lava."""
+"""A plastic projection as a Lava process: its constants and its wires, for our own exact process or Lava's learning engine."""
 
 import dataclasses
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from neuromorph.backends.base import Kept
 from neuromorph.backends.lava.filenames import place, saturation_file, signal_file, signal_place, synapses_place, trace_file
+from neuromorph.backends.lava.learning_rule import compile_rule
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.plasticity import NUMBERS, Plasticity
 from neuromorph.graph.projections import Projection
@@ -16,19 +17,37 @@ type Wires = list[tuple[str, str, str, str]]
 
 def arguments(graph: Graph, q: Projection, rule: Plasticity, kept: Kept) -> dict[str, Any]:
     """Plain arguments of `procs.plastic_sparse.PlasticSparse`. `signal`: file of the third factor, where it is given as data."""
-    name, source, fixed = synapses_place(graph, q.name), rule.third_factor, rule.fixed
-    signals = graph.third_factors
+    fixed = rule.fixed
+    shift = fixed.third_shift if fixed and rule.third_factor not in graph.third_factors else 0
+    return {
+        **_common(graph, q, rule, kept),
+        "weight_exp": q.weight_exp,
+        "rule": {"rule": rule.rule, **{x: getattr(rule, x) for x in NUMBERS}},
+        "fixed": None if fixed is None else {**dataclasses.asdict(fixed), "third_shift": shift},
+    }
+
+
+def engine_arguments(graph: Graph, q: Projection, rule: Plasticity, kept: Kept) -> dict[str, Any]:
+    """Plain arguments of `procs_stock.sampled_learning_dense.SampledLearningDense`.
+
+    Raises:
+        BackendError: Loihi's learning engine cannot express the rule.
+    """
+    made = dataclasses.asdict(compile_rule(graph, q))
+    seed = rule.fixed.seed if rule.fixed else 0
+    return {**_common(graph, q, rule, kept), "weight_exp": made.pop("weight_exp"), "rule": {**made, "seed": seed}}
+
+
+def _common(graph: Graph, q: Projection, rule: Plasticity, kept: Kept) -> dict[str, Any]:
+    name, source, signals = synapses_place(graph, q.name), rule.third_factor, graph.third_factors
     by_readout = bool(source) and source not in signals
-    number = "float64" if fixed is None else "int64"
+    number = "float64" if rule.fixed is None else "int64"
     return {
         "n": q.n_synapses,
         "n_source": q.n_source,
         "n_target": graph.population(q.target).n,
         "n_third": graph.population(source).n if by_readout else signals.get(source, 1),
         "signal": signal_file(graph, source) if source in signals else "",
-        "weight_exp": q.weight_exp,
-        "rule": {"rule": rule.rule, **{x: getattr(rule, x) for x in NUMBERS}},
-        "fixed": None if fixed is None else {**dataclasses.asdict(fixed), "third_shift": fixed.third_shift if by_readout else 0},
         "record": {x: [trace_file(name, x), number] for x in ("H", "E") if q.name in kept.plastic},
         "saturations": saturation_file(name),
     }

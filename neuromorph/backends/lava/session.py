@@ -7,12 +7,14 @@ import numpy as np
 
 from neuromorph.backends.base import Inputs, Kept, Progress, enforce, match_inputs
 from neuromorph.backends.lava.filenames import input_file, place, saturation_file, signal_file, synapses_place, trace_file
-from neuromorph.backends.lava.netlist import lower, played, recorded
+from neuromorph.backends.lava.netlist import Learning, lower, played, recorded
 from neuromorph.backends.lava.network import Network, load_counts, load_samples
 from neuromorph.backends.plastic import ThirdFactors, match_third_factors
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
+
+APPROXIMATE = "lava, approximate stock rule"  # backend of recordings of Lava's learning engine
 
 
 class LavaSession:
@@ -22,9 +24,10 @@ class LavaSession:
     a timeout or an interrupt during a call closes the session.
     """
 
-    def __init__(self, graph: Graph, kept: Kept, python: str, timeout: float | None) -> None:
+    def __init__(self, graph: Graph, kept: Kept, python: str, timeout: float | None, learning: Learning = "exact") -> None:
         self._graph, self._kept = graph, kept
-        self._network = Network(python, lower(graph, kept), timeout) if graph.n_neurons else None
+        self._name = "lava" if learning == "exact" or not graph.plastic else APPROXIMATE
+        self._network = Network(python, lower(graph, kept, learning), timeout) if graph.n_neurons else None
 
     def run(
         self, inputs: Inputs, *, strict: bool = False, progress: Progress | None = None, third_factors: ThirdFactors | None = None
@@ -43,9 +46,9 @@ class LavaSession:
             files: dict[str, Spikes | np.ndarray] = {input_file(graph, name): by_name[name] for name in played(graph)}
             files |= {signal_file(graph, name): signal for name, signal in third.items()}
             with network.run(files, n_steps, n_samples, progress) as folder:
-                recording = _recording(graph, folder, self._kept, n_steps, n_samples)
+                recording = _recording(self._name, graph, folder, self._kept, n_steps, n_samples)
         else:
-            recording = _recording(graph, Path(), self._kept, n_steps, n_samples)
+            recording = _recording(self._name, graph, Path(), self._kept, n_steps, n_samples)
         enforce(strict, recording.saturations, recording.backend)
         return recording
 
@@ -61,27 +64,27 @@ class LavaSession:
         self.close()
 
 
-def _recording(graph: Graph, folder: Path, kept: Kept, n_steps: int, n_samples: int) -> Recording:
+def _recording(name: str, graph: Graph, folder: Path, kept: Kept, n_steps: int, n_samples: int) -> Recording:
     """The files of a call as a recording."""
     spikes: dict[str, Spikes] = {}
     traces: dict[str, dict[str, np.ndarray]] = {}
     saturations: dict[str, int] = {}
     for p in graph.neurons:
-        name = place(graph, p.name)
-        samples = {x: load_samples(folder / trace_file(name, x), n_samples) for x in recorded(p, kept)}
+        owner = place(graph, p.name)
+        samples = {x: load_samples(folder / trace_file(owner, x), n_samples) for x in recorded(p, kept)}
         if "z" in samples:
             spikes[p.name] = _spikes(samples.pop("z"), (n_steps, n_samples, p.n), graph.dt)
         traces[p.name] = {x: np.stack(list(each), axis=1) for x, each in samples.items()}
-        saturations |= {f"{p.name}.{x}": count for x, count in load_counts(folder / saturation_file(name)).items()}
+        saturations |= {f"{p.name}.{x}": count for x, count in load_counts(folder / saturation_file(owner)).items()}
     learned: dict[str, dict[str, np.ndarray]] = {}
     for q in graph.plastic:
-        name = synapses_place(graph, q.name)
-        saturations |= {f"{q.name}.{x}": count for x, count in load_counts(folder / saturation_file(name)).items()}
+        owner = synapses_place(graph, q.name)
+        saturations |= {f"{q.name}.{x}": count for x, count in load_counts(folder / saturation_file(owner)).items()}
         if q.name in kept.plastic:
-            samples = {x: load_samples(folder / trace_file(name, x), n_samples) for x in ("H", "E")}
+            samples = {x: load_samples(folder / trace_file(owner, x), n_samples) for x in ("H", "E")}
             learned[q.name] = {x: np.stack(list(each), axis=1) for x, each in samples.items()}
     return Recording(
-        backend="lava",
+        backend=name,
         precision=graph.precision,
         graph_digest=graph.digest(),
         dt=graph.dt,

@@ -6,7 +6,7 @@ import numpy as np
 
 from neuromorph.backends.base import Kept, Step
 from neuromorph.backends.lava.filenames import input_file, place, signal_file, synapses_place, trace_file
-from neuromorph.backends.lava.netlist import lower, played
+from neuromorph.backends.lava.netlist import Learning, lower, played
 from neuromorph.backends.lava.network import Network
 from neuromorph.backends.plastic import ThirdFactors, match_step
 from neuromorph.errors import GraphError
@@ -22,12 +22,12 @@ class LavaSteps:
     The first step waits for the network to be built (some seconds). An error, a timeout or an interrupt during a step closes the session.
     """
 
-    def __init__(self, graph: Graph, python: str, timeout: float | None) -> None:
+    def __init__(self, graph: Graph, python: str, timeout: float | None, learning: Learning = "exact") -> None:
         self._graph = graph
         self._firing = tuple(p.name for p in graph.neurons if isinstance(p, LIF))
         self._shared: dict[str, np.ndarray] = {}
         kept = Kept(self._firing, (), tuple(q.name for q in graph.plastic))
-        self._network = Network(python, lower(graph, kept), timeout) if graph.n_neurons else None
+        self._network = Network(python, lower(graph, kept, learning), timeout) if graph.n_neurons else None
         if self._network:
             self._shared = self._network.share(_arrays(graph))
         self._steps = 0
@@ -58,8 +58,8 @@ class LavaSteps:
             self._shared[signal_file(graph, name)][:] = signal
         self._network.step()
         self._steps += 1
-        spikes = {name: self._array(place(graph, name), "z").copy() for name in self._firing}
-        return Step(spikes, {p.name: self._array(place(graph, p.name), "v").copy() for p in graph.readouts})
+        spikes = {name: np.array(self._array(place(graph, name), "z")) for name in self._firing}
+        return Step(spikes, {p.name: np.array(self._array(place(graph, p.name), "v")) for p in graph.readouts})
 
     def plastic(self, name: str) -> dict[str, np.ndarray]:
         """`H` and `E` of a plastic projection as they are now [1, n_synapses].
@@ -70,7 +70,7 @@ class LavaSteps:
         names = [q.name for q in self._graph.plastic]
         if name not in names:
             raise GraphError(f"Step session: {name!r} is no plastic projection; there are {', '.join(names)}.")
-        return {x: self._array(synapses_place(self._graph, name), x).copy() for x in ("H", "E")}
+        return {x: np.array(self._array(synapses_place(self._graph, name), x)) for x in ("H", "E")}
 
     def _array(self, owner: str, variable: str) -> np.ndarray:
         return self._shared[trace_file(owner, variable)]

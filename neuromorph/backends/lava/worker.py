@@ -56,6 +56,10 @@ def build(kind, arguments, arrays):
     if kind == "Sparse":
         matrix = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=arguments["shape"])
         return Sparse(weights=matrix, weight_exp=arguments["weight_exp"], sign_mode=SignMode[arguments["sign_mode"].upper()])
+    if kind == "SampledLearningDense":
+        from procs_stock.sampled_learning_dense import SampledLearningDense
+
+        return SampledLearningDense(**arguments, **arrays)
     own = {cls.__name__: cls for cls in (AdaptiveLIF, DelayedSparse, FileSignal, FileSink, FileSource, PlasticSparse, Readout, SampledLIF)}
     return own[kind](**arguments, **arrays)
 
