@@ -72,6 +72,8 @@ def test_the_other_rules_and_forms_by_hand():
         ({"alpha": np.zeros(4, np.int64)}, "alpha must be the same for all synapses and not 0"),
         ({"decay_post": 2000}, "decay_post is 2000.*give 0"),
         ({"clip": 0}, "clip is 0"),
+        ({"eta": 0}, "nothing changes H: eta"),
+        ({"rule": "modulated", "fixed": replace(FIXED, post_step=0)}, "nothing changes H"),
         ({"eta": 20}, r"u0 \* t has the coefficient 0\.00488; there is m \* 2\^e"),
         ({"post_offset": 1}, r"u0 \* x1 has the coefficient 0\.00391"),
         ({"fixed": replace(FIXED, change_shift=31)}, r"t has the coefficient .*, 2\^5 of it to make up for a shift"),

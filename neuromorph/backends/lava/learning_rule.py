@@ -142,6 +142,8 @@ def _compiled(graph: Graph, q: Projection, rule: Plasticity, fixed: FixedPoint) 
     terms = _Terms()
     units = impulse / fixed.pre_step, tag_scale, h_scale, 2.0**-third_shift
     dw, dt = _strings(terms, rule, fixed, factor, *units)
+    if not dw or (rule.rule == "retroactive" and not dt):
+        terms.faults.append("nothing changes H: eta, or post_step and post_offset, are 0")
     terms.errors["impulse"] = impulse / (fixed.pre_step * min(1.0, TRACE / fixed.trace_max)) - 1
     terms.errors["clip"] = SYNAPTIC / abs(h_scale) / rule.clip - 1
     by_readout = bool(rule.third_factor) and rule.third_factor not in graph.third_factors
@@ -187,7 +189,7 @@ def _pairs(terms: _Terms, third: str, k: float, rule: Plasticity, fixed: FixedPo
 
 
 def _sum(products: list[str]) -> str:
-    return " ".join(product for product in products if product).removeprefix("+ ") or "0"
+    return " ".join(product for product in products if product).removeprefix("+ ")
 
 
 def rules_of(graph: Graph) -> dict[str, LoihiRule]:
