@@ -6,12 +6,13 @@ import os
 import shutil
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
 from neuromorph.backends.base import Capabilities, Inputs, Kept, Progress, enforce, prepare
+from neuromorph.backends.brian2.batch import Batch
 from neuromorph.backends.brian2.guest import borrowed
 from neuromorph.backends.brian2.recorder import Recorder
 from neuromorph.backends.brian2.runtime import Runtime
@@ -45,7 +46,7 @@ class Brian2Backend:
     """
 
     name = "brian2"
-    capabilities = Capabilities(note="Brian2 on its numpy, cython or C++ standalone target, samples as replicas")
+    capabilities = Capabilities(plasticity=True, note="Brian2 on its numpy, cython or C++ standalone target, samples as replicas")
 
     def __init__(self, target: str = "numpy", chunk: int | None = None, folder: str | os.PathLike[str] | None = None) -> None:
         if target not in TARGETS:
@@ -81,11 +82,12 @@ class Brian2Backend:
         Raises:
             BackendError: also where code cannot be compiled.
         """
-        by_name, kept, _ = prepare(self, graph, inputs, states, spikes, third_factors)
+        by_name, kept, third = prepare(self, graph, inputs, states, spikes, third_factors)
         n_steps, n_samples, _ = next(iter(by_name.values())).shape
+        every = Batch(range(n_samples), by_name, third)
         size = _batch_size(graph, n_samples)
         recorder = Recorder(graph, kept, n_samples, n_steps)
-        with self._simulator(graph, by_name, kept, size) as simulator:
+        with self._simulator(graph, every, kept, size, n_steps) as simulator:
             for first in range(0, n_samples, size):
                 samples = range(first, min(first + size, n_samples))
 
@@ -93,20 +95,19 @@ class Brian2Backend:
                     if progress:
                         progress(samples.start + len(samples) * steps // n_steps, n_samples)
 
-                part = {name: s.select(np.arange(samples.start, samples.stop)) for name, s in by_name.items()}
-                simulator.run(part, samples, recorder, report)
+                simulator.run(every.part(samples), recorder, report)
         enforce(strict, recorder.saturations, self.name)
         return recorder.recording(self.name)
 
     @contextmanager
-    def _simulator(self, graph: Graph, inputs: Mapping[str, Spikes], kept: Kept, size: int) -> Iterator[Runtime | Standalone]:
-        n_steps = next(iter(inputs.values())).n_steps
+    def _simulator(self, graph: Graph, every: Batch, kept: Kept, size: int, n_steps: int) -> Iterator[Runtime | Standalone]:
         with borrowed(self.target, self.folder) as b2:
             if self.target != "cpp_standalone":
-                yield Runtime(b2, graph, kept, size, n_steps, self.chunk)
+                yield Runtime(b2, graph, kept, size, n_steps, every.third, self.chunk)
                 return
+            capacity = {name: _capacity(s, size) for name, s in every.inputs.items()}
             with _folder(self.folder) as folder:
-                yield Standalone(b2, graph, kept, size, n_steps, {name: _capacity(s, size) for name, s in inputs.items()}, folder)
+                yield Standalone(b2, graph, kept, size, n_steps, every.third, capacity, folder)
 
 
 def _batch_size(graph: Graph, n_samples: int) -> int:

@@ -4,6 +4,7 @@ No ODE, no `refractory`, no `reset`: nothing is left to an integrator's choice. 
 go through `int()`, which is 32 bits wide in C++ and numpy. `//` floors on every target.
 """
 
+from neuromorph.backends.brian2 import rule
 from neuromorph.graph.populations import ALIF, LI, Neurons
 from neuromorph.graph.projections import Projection
 
@@ -42,14 +43,20 @@ COUNTERS = {"u": "wraps_u", "v": "clips_v", "a": "clips_a"}
 """Where the integer code counts that a state variable was wrapped or clipped."""
 
 
-def arrived(k: int) -> str:
-    """The variable into which a population's k-th incoming projection adds its weights."""
-    return f"arrived_{k}"
+def arrivals(incoming: tuple[Projection, ...]) -> dict[str, int]:
+    """The variables in which the weights of spikes add up that arrive by a population's incoming projections, and their exponents."""
+    found: dict[str, int] = {}
+    for k, q in enumerate(incoming):
+        found[rule.arrived(k)] = q.weight_exp
+        if q.plasticity and q.plasticity.fixed:
+            found[rule.learnt(k)] = q.plasticity.fixed.alpha_exp
+    return found
 
 
 def update(p: Neurons, incoming: tuple[Projection, ...], integer: bool) -> str:
     """Lines 1-6 of the step, for the arrivals of the projections onto `p`, in the graph's order."""
-    sums = [_shifted(arrived(k), q.weight_exp) for k, q in enumerate(incoming)]
+    arrived = arrivals(incoming)
+    sums = [_shifted(variable, exponent) for variable, exponent in arrived.items()]
     less = " - a" if isinstance(p, ALIF) and p.adaptation == "current" else ""
     before = "v"
     if not isinstance(p, LI):
@@ -59,17 +66,19 @@ def update(p: Neurons, incoming: tuple[Projection, ...], integer: bool) -> str:
         (ADAPT_INTEGER if integer else ADAPT_FLOAT) if isinstance(p, ALIF) else "",
         (MEMBRANE_INTEGER if integer else MEMBRANE_FLOAT).format(before=before, less=less),
         "" if isinstance(p, LI) else FIRE.format(theta=_threshold(p, integer)),
-        *(f"{arrived(k)} = 0" for k in range(len(incoming))),
+        *(f"{variable} = 0" for variable in arrived),
     ]
     return "\n".join(parts)
 
 
-def variables(p: Neurons, n_incoming: int, integer: bool) -> tuple[list[str], list[str]]:
+def variables(p: Neurons, incoming: tuple[Projection, ...], integer: bool) -> tuple[list[str], list[str]]:
     """Names of the state variables of the graph's precision, and of those that are whole numbers in both."""
     states = ["u", "a", "v"] if isinstance(p, ALIF) else ["u", "v"]
     counters = [COUNTERS[x] for x in states] if integer else []
-    arrivals = [arrived(k) for k in range(n_incoming)]
-    return ([*states, *arrivals], counters) if isinstance(p, LI) else ([*states, "theta", *arrivals], ["z", "quiet", *counters])
+    learning = [rule.post_variables(k, q.plasticity) for k, q in enumerate(incoming) if q.plasticity]
+    states += [*arrivals(incoming), *(x for own, _ in learning for x in own)]
+    counters += [x for _, own in learning for x in own]
+    return (states, counters) if isinstance(p, LI) else ([*states, "theta"], ["z", "quiet", *counters])
 
 
 def _threshold(p: Neurons, integer: bool) -> str:
