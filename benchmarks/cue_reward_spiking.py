@@ -1,0 +1,148 @@
+"""Spiking networks that learn cue-reward: trained by gradient through their plasticity, then learning from the reward alone on simulators.
+
+    python -m benchmarks.cue_reward_spiking
+
+64 LIF neurons with retroactive plasticity on their recurrent synapses, 4 cues of 8 bits drawn anew in every episode, 8 trials, the reward
+times the answer as third factor. Training: cross-entropy of the answers, which are sampled and fed back with their reward. Held against
+it: a network trained alike (at a tenth of the rate) without plasticity, and the trained one with its third factor at 0. Deployed: the
+exported graph in floats and in Loihi 2's integers in closed loop, one step at a time, the third factor computed from the reward earned.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+
+from benchmarks.machine import machine
+from neuromorph.backends import backend
+from neuromorph.backends.base import HasStepSessions
+from neuromorph.files import atomic_write
+from neuromorph.graph import Graph, save
+from neuromorph.hardware import load_profile
+from neuromorph.quantize import quantize
+from neuromorph.tasks.cue_reward import CueReward, bayes_ceiling
+from neuromorph.tasks.cue_reward_spiking import Deployed, Trained, play
+from neuromorph.tasks.cue_reward_training import TASK, CueRewardTraining, network, train
+from neuromorph.train.plastic_snn import PlasticSNN, PlasticSNNConfig
+from neuromorph.train.plastic_snn_export import export_plastic
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Args:
+    """`simulators`: which run the deployed graphs, with so many episodes each."""
+
+    seeds: int = 3
+    updates: int = 2400
+    batch: int = 32
+    lr: float = 2e-2
+    clip_norm: float = 2.0
+    episodes: int = 2048
+    simulators: tuple[tuple[str, int], ...] = (("reference", 512),)
+    states: Path = Path("runs/cue_reward_spiking")
+    models: Path = HERE / "models"
+    out: Path = HERE / "results" / "cue_reward_spiking.json"
+
+
+def trained(args: Args, plastic: bool, seed: int) -> tuple[PlasticSNN, list[dict[str, Any]]]:
+    """The network after its updates, and its history; goes on where it was stopped."""
+    name = f"{'plastic' if plastic else 'fixed'}-{seed}"
+    model = network(PlasticSNNConfig(plastic=plastic), seed)
+    training = CueRewardTraining(args.updates, args.batch, args.lr if plastic else args.lr / 10, args.clip_norm)
+    with Progress() as bar:
+        task = bar.add_task(name, total=args.updates)
+        history = train(model, training, seed, args.states / name, progress=lambda done, _: bar.update(task, completed=done))
+    print(name, history[-1], flush=True)
+    return model, history
+
+
+def greedy(args: Args, respond_of: Any, episodes: int) -> list[float]:
+    """Accuracy by trial over fresh episodes, the same for every contestant."""
+    generator, parts = torch.Generator().manual_seed(77), list[torch.Tensor]()
+    size = min(256, episodes)
+    with torch.no_grad():
+        for _ in range(episodes // size):
+            parts.append(play(respond_of(size), CueReward(TASK, size, generator), generator, greedy=True).right)
+    return torch.cat(parts, 1).float().mean(1).tolist()
+
+
+def deployed(args: Args, graph: Graph, name: str, episodes: int, *, learning: bool = True) -> list[float]:
+    simulator, steps = backend(name), PlasticSNNConfig().steps
+    assert isinstance(simulator, HasStepSessions), f"{name} runs step by step"
+    size = min(256, episodes)
+    with simulator.step_session(graph, n_samples=size) as session:
+        return greedy(args, lambda _: Deployed(graph, session, steps, learning=learning), episodes)
+
+
+def contestant(args: Args, seed: int) -> dict[str, Any]:
+    """One seed: trained with and without plasticity; accuracies by trial of all that is compared."""
+    (model, history), (control, control_history) = (trained(args, plastic, seed) for plastic in (True, False))
+    graph = export_plastic(model, {"task": "cue_reward", "training": json.dumps(asdict(model.config))})
+    integer, report = quantize(graph, load_profile("loihi2"))
+    args.models.mkdir(exist_ok=True)
+    save(args.models / f"cue_reward_spiking_{seed}.h5", graph)
+    found: dict[str, Any] = {
+        "plastic": greedy(args, lambda n: Trained(model, n), args.episodes),
+        "third factor off": greedy(args, lambda n: Trained(model, n, learning=False), args.episodes),
+        "trained without plasticity": greedy(args, lambda n: Trained(control, n), args.episodes),
+    }
+    for name, episodes in args.simulators:
+        found[f"{name}, float"] = deployed(args, graph, name, episodes)
+        found[f"{name}, integers"] = deployed(args, integer, name, episodes)
+        found[f"{name}, integers, third factor off"] = deployed(args, integer, name, episodes, learning=False)
+    return {
+        "seed": seed,
+        "history": history,
+        "control_history": control_history,
+        "greedy": found,
+        "plastic_report": [asdict(r) for r in report.plastic],
+    }
+
+
+def main(args: Args) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {"args": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()}, "machine": machine()}
+    found["bayes"], found["seeds"] = bayes_ceiling(TASK.cues, 8), []
+    for seed in range(args.seeds):
+        found["seeds"].append(contestant(args, seed))
+        atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
+    plot(found, args.out.with_suffix(".png"))
+    return found
+
+
+def plot(found: dict[str, Any], path: Path) -> None:
+    """Accuracy by trial: median and range over seeds, and the ceiling."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    trials = range(1, len(found["bayes"]) + 1)
+    ax.plot(trials, found["bayes"], color="black", linestyle="--", label="best possible")
+    for colour, name in zip(plt.rcParams["axes.prop_cycle"].by_key()["color"], found["seeds"][0]["greedy"]):
+        curves = torch.tensor([seed["greedy"][name] for seed in found["seeds"]])
+        ax.plot(trials, curves.median(0).values, color=colour, label=name)
+        ax.fill_between(trials, curves.amin(0), curves.amax(0), color=colour, alpha=0.15, linewidth=0)
+    ax.set_xlabel("trial of the episode")
+    ax.set_ylabel("share of right answers (greedy)")
+    ax.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--out", type=Path, default=Args.out)
+    given = parser.parse_args()
+    if given.smoke:
+        folder = given.out.parent
+        main(Args(1, 2, 4, episodes=8, simulators=(("reference", 4),), states=folder / "states", models=folder / "models", out=given.out))
+    else:
+        main(Args(out=given.out))

@@ -1,0 +1,101 @@
+"""Cue-reward for spiking networks: what the environment shows as spikes, its reward as third factor, and agents that act.
+
+Each step of the environment lasts a block of steps, in which its spikes are the same. The third factor is the reward times the answer that
+it was given for, 1 or -1 (both are things that an agent knows), at the last step of the block that shows them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from neuromorph.backends.base import StepSession
+from neuromorph.graph import Graph
+from neuromorph.quantize_plastic import quantize_third_factors
+from neuromorph.tasks.cue_reward import CueReward, CueRewardConfig
+from neuromorph.train.plastic_snn import PlasticSNN, PlasticState
+from neuromorph.train.plastic_snn_export import THIRD_FACTOR
+
+GAIN = 2.8
+"""Of reward times answer: one pair of spikes raises E by eta, about 0.05 with an eligibility of 20 ms, and so H by 0.14 of its clip."""
+
+
+def channels(config: CueRewardConfig) -> int:
+    """Two a bit of the cue, go, reward two, answers two, and one that always fires."""
+    return 2 * config.bits + 6
+
+
+def spikes_of(x: Float[Tensor, "batch n_in"], config: CueRewardConfig) -> Float[Tensor, "batch channels"]:
+    """The environment's inputs as spikes 0 or 1."""
+    bits, reward = x[:, : config.bits], x[:, config.bits + 2 : config.bits + 3]
+    go, answers = x[:, config.bits : config.bits + 1], x[:, config.bits + 3 :]
+    return torch.cat([bits > 0, bits < 0, go > 0, reward > 0, reward < 0, answers > 0, torch.ones_like(go) > 0], 1).to(x.dtype)
+
+
+def third_factor(x: Float[Tensor, "batch n_in"], config: CueRewardConfig) -> Float[Tensor, " batch"]:
+    """GAIN times the reward times the answer, 0 where there is none."""
+    return GAIN * x[:, config.bits + 2] * (x[:, config.bits + 4] - x[:, config.bits + 3])
+
+
+class Played(NamedTuple):
+    """Of the answers that counted, episode by episode in order: `logits`, `labels` and whether they were `right`, [K, B]."""
+
+    logits: Float[Tensor, "trials batch"]
+    labels: Bool[Tensor, "trials batch"]
+    right: Bool[Tensor, "trials batch"]
+
+
+type Respond = Callable[[Tensor, Tensor], Tensor]
+"""From spikes [B, channels] and third factors [B] of a step of the environment to the logit of answering yes [B]."""
+
+
+def play(respond: Respond, env: CueReward, generator: torch.Generator, *, greedy: bool) -> Played:
+    """Episodes whose trials all have one length, with sampled or, `greedy`, most likely answers."""
+    x, logits, labels, right = env.reset(), list[Tensor](), list[Tensor](), list[Tensor]()
+    while not env.done:
+        logit = respond(spikes_of(x, env.config), third_factor(x, env.config))
+        deciding, label = env.deciding, env.script.label[env.now]
+        p = torch.sigmoid(logit.detach())
+        answer = p > 0.5 if greedy else torch.rand(p.shape, generator=generator) < p
+        if bool(deciding.all()):
+            logits.append(logit)
+            labels.append(label)
+            right.append(answer == label)
+        x, _ = env.step(answer.long())
+    return Played(torch.stack(logits), torch.stack(labels), torch.stack(right))
+
+
+class Trained:
+    """A torch network in an episode. `learning`: without it the third factor is 0, and nothing is written."""
+
+    def __init__(self, model: PlasticSNN, batch: int, *, learning: bool = True) -> None:
+        self.model, self.learning = model, learning
+        self.state: PlasticState = model.initial_state(batch)
+        self.spikes: list[Tensor] = []
+
+    def __call__(self, spikes: Tensor, third: Tensor) -> Tensor:
+        y, self.state, z = self.model.block(spikes.to(self.model.w), self.state, third.to(self.model.w) if self.learning else None)
+        self.spikes.append(z)
+        return y[:, 0]
+
+
+class Deployed:
+    """An exported graph, float or integer, on a simulator that goes step by step: it learns from the third factor alone."""
+
+    def __init__(self, graph: Graph, session: StepSession, steps: int, *, learning: bool = True) -> None:
+        self.graph, self.session, self.steps, self.learning = graph, session, steps, learning
+        session.reset()
+
+    def __call__(self, spikes: Tensor, third: Tensor) -> Tensor:
+        (name,), (readout,) = (p.name for p in self.graph.inputs), (p.name for p in self.graph.readouts)
+        fired, signal = spikes.numpy() > 0, third.numpy().astype(np.float64) * self.learning
+        given = quantize_third_factors(self.graph, {THIRD_FACTOR: signal}) if self.graph.precision == "integer" else {THIRD_FACTOR: signal}
+        none = {THIRD_FACTOR: np.zeros_like(given[THIRD_FACTOR])}
+        asked = bool(self.graph.third_factors)
+        for _ in range(self.steps - 1):
+            self.session.step({name: fired}, none if asked else {})
+        found = self.session.step({name: fired}, given if asked else {})
+        return torch.from_numpy(found.readouts[readout][:, 0].astype(np.float64))
