@@ -65,7 +65,7 @@ PAPERS = Args(
 
 
 def accuracy(model: ActorCritic, args: Args, seed: int) -> list[float]:
-    """Share of right greedy answers by trial over fresh episodes, of the trials that every batch of episodes reaches."""
+    """Share of right greedy answers by trial over fresh episodes, as far as every episode has the trial."""
     generator = torch.Generator().manual_seed(seed)
     env = CueReward(args.task, args.batch, generator)
     sums = torch.zeros(2, args.task.most_trials, dtype=torch.float64)
@@ -75,7 +75,7 @@ def accuracy(model: ActorCritic, args: Args, seed: int) -> list[float]:
         trial = played.deciding.cumsum(0)[played.deciding] - 1
         right = (played.rewards[played.deciding] > 0).double()
         sums.index_add_(1, trial, torch.stack([right, torch.ones_like(right)]))
-    return (sums[0] / sums[1]).nan_to_num().tolist()
+    return (sums[0] / sums[1])[sums[1] == sums[1, 0]].tolist()
 
 
 def one(args: Args, rule: str, seed: int) -> dict[str, Any]:

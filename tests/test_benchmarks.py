@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import agreement, qat_digits
+from benchmarks import agreement, cue_reward, qat_digits
 from benchmarks.digits_seeds import Args, main
 
 ROOT = Path(__file__).parent.parent
@@ -71,3 +71,19 @@ def test_chip_scale(tmp_path: Path) -> None:
     assert recorded["messages"] > 0
     assert len(found["placement"]) == 3
     assert 1 <= found["optimum"]["mean"] <= found["optimum"]["worst"] < 1.1
+
+
+def test_plastic_speed(tmp_path: Path) -> None:
+    out = tmp_path / "plastic.json"
+    command = [sys.executable, "-m", "benchmarks.plastic_speed", "--smoke", "--rounds", "1", "--out", str(out)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    assert all(case["ratio"]["median"] > 0 for case in json.loads(out.read_text())["cases"].values())
+
+
+def test_cue_reward(tmp_path: Path) -> None:
+    args = cue_reward.smoke(tmp_path)
+    runs = cue_reward.main(args)
+    assert [run["rule"] for run in runs] == list(cue_reward.RULES)
+    assert all(len(run["test"]["on"]) == 15 for run in runs)
+    assert cue_reward.main(args) == runs, "a second call finds everything done"
+    assert args.out.with_suffix(".png").exists()

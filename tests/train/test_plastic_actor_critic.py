@@ -150,7 +150,7 @@ def test_policy_gradients_are_exact(rule: str, n_actions: int, monkeypatch: pyte
 
 def test_it_learns() -> None:
     model = made("modulated", 16)
-    learner = train(model, lambda g: Recall(32, g), ActorCriticConfig(updates=150, lr=1e-2, record_every=50), progress=False)
+    learner = train(model, lambda g: Recall(32, g), ActorCriticConfig(updates=100, lr=1e-2, record_every=25), progress=False)
     assert learner.history[-1]["rewards"][0] > 0.9
     with torch.no_grad():
         played = rollout(model, Recall(200, seeded(9)), seeded(0), greedy=True)

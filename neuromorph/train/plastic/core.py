@@ -27,7 +27,7 @@ class PlasticCore(nn.Module, ABC):
     `fan_bias` [n]; `gate_weights` [g - n, n]. A rule has those that it needs. Initial values are normal: inputs 1 / sqrt(n_in),
     recurrent weights, gates and modulator 1 / sqrt(n), alpha `initial_alpha`, fan-out 1; biases are 0.
 
-    `compiled`: sequences run on the kernels, CPU alone; otherwise, and on other devices, by PyTorch's loop, with equal results.
+    `compiled`: plastic layers run on the kernels, CPU alone; otherwise, and on other devices, by PyTorch's loop, with equal results.
     """
 
     PATHS = 1
@@ -143,9 +143,9 @@ class PlasticCore(nn.Module, ABC):
         return torch.stack(hidden), state
 
     def runs_compiled(self) -> bool:
-        """Whether sequences run on the kernels."""
+        """Whether sequences run on the kernels; where nothing is plastic PyTorch is faster."""
         w = self.recurrent_weights
-        return self.compiled and w.device.type == "cpu" and w.dtype in DTYPES
+        return self.compiled and self.plasticity.plastic and w.device.type == "cpu" and w.dtype in DTYPES
 
     def tape(self, steps: int, parts: Parts) -> Tape:
         """A run of the kernels from the state in `parts`."""

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-NONE, HEBBIAN, MODULATED, RETROACTIVE = range(4)
-RULES = {"none": NONE, "hebbian": HEBBIAN, "modulated": MODULATED, "retroactive": RETROACTIVE}
+HEBBIAN, MODULATED, RETROACTIVE = range(3)
+RULES = {"hebbian": HEBBIAN, "modulated": MODULATED, "retroactive": RETROACTIVE}
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -110,12 +110,8 @@ def _cell(t, b, form, p, r, H):
     n = len(p.w)
     for j in range(n):
         total = r.drive[t, b, j]
-        if form.rule == NONE:
-            for i in range(n):
-                total += p.w[j, i] * r.h[t, b, i]
-        else:
-            for i in range(n):
-                total += (p.w[j, i] + p.alpha[j, i] * H[b, j, i]) * r.h[t, b, i]
+        for i in range(n):
+            total += (p.w[j, i] + p.alpha[j, i] * H[b, j, i]) * r.h[t, b, i]
         r.act[t, b, j] = math.tanh(total)
     for j in range(len(p.gates)):
         total = r.drive[t, b, n + j]
@@ -151,5 +147,4 @@ def advance(low, high, first, last, form, p, r, H, E):
             _cell(t, b, form, p, r, H)
             if form.rule >= MODULATED and not form.given:
                 _modulate(t, b, p, r)
-            if form.rule != NONE:
-                follow(H, b, b, E, t, b, form, p, r)
+            follow(H, b, b, E, t, b, form, p, r)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuromorph.train.plastic.kernel import HEBBIAN, MODULATED, NONE, RETROACTIVE, compiled, follow, inlined
+from neuromorph.train.plastic.kernel import HEBBIAN, MODULATED, RETROACTIVE, compiled, follow, inlined
 
 
 class Gradients(NamedTuple):
@@ -161,17 +161,13 @@ def _uncell(t, b, form, p, r, g, work):
 
 
 @inlined
-def _unrecur(t, b, s, form, p, r, g, sums, work):
+def _unrecur(t, b, s, p, r, g, sums, work):
     """Through w + alpha H and the gates' weights back to h_{t-1}, alpha and H."""
     n = len(p.w)
     for i in range(n):
         g.dh[b, i] = work.pre[i]
     for j in range(n):
         d = g.drive[t, b, j]
-        if form.rule == NONE:
-            for i in range(n):
-                g.dh[b, i] += d * p.w[j, i]
-            continue
         for i in range(n):
             g.dh[b, i] += d * (p.w[j, i] + p.alpha[j, i] * work.H[s, j, i])
         for i in range(n):
@@ -201,7 +197,7 @@ def _step_back(t, b, s, form, p, r, g, sums, work):
     if form.rule >= MODULATED and not form.given:
         _unread(t, b, p, r, g)
     _uncell(t, b, form, p, r, g, work)
-    _unrecur(t, b, s, form, p, r, g, sums, work)
+    _unrecur(t, b, s, p, r, g, sums, work)
 
 
 @compiled
@@ -209,14 +205,12 @@ def retreat(low, high, form, p, r, first_H, first_E, g, sums, work):
     """All steps of samples low .. high - 1, last to first. `first_H`, `first_E` [B, n, n]: before the first step."""
     steps, segment = len(r.drive), len(work.H) - 1
     for b in range(low, high):
-        if form.rule != NONE:
-            _checkpoints(b, form, p, r, first_H, first_E, work)
+        _checkpoints(b, form, p, r, first_H, first_E, work)
         for k in range(len(work.kept_H) - 1, -1, -1):
             start, stop = k * segment, min(steps, (k + 1) * segment)
-            if form.rule != NONE:
-                _copy(work.kept_H, k, work.H, 0)
-                _copy(work.kept_E, k, work.E, 0)
-                for t in range(start, stop):
-                    follow(work.H, t - start, t - start + 1, work.E, t, b, form, p, r)
+            _copy(work.kept_H, k, work.H, 0)
+            _copy(work.kept_E, k, work.E, 0)
+            for t in range(start, stop):
+                follow(work.H, t - start, t - start + 1, work.E, t, b, form, p, r)
             for t in range(stop - 1, start - 1, -1):
                 _step_back(t, b, t - start, form, p, r, g, sums, work)

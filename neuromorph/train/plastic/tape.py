@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from neuromorph.simd.buffers import scratch, zeros
 from neuromorph.simd.share import share
-from neuromorph.train.plastic.kernel import Form, Record, Weights, advance
+from neuromorph.train.plastic.kernel import MODULATED, Form, Record, Weights, advance
 from neuromorph.train.plastic.kernel_back import Gradients, Sums, Work, retreat
 
 GROUP = 4
@@ -122,10 +122,8 @@ def gradients(tape: Tape, parts: Parts, dh: Tensor, dc: Tensor, dH: Tensor, dE: 
     drive, before, after = (torch.from_numpy(each) for each in (g.drive, r.h[:-1], r.h[1:]))
     rows = drive.flatten(0, 1)
     recurrent = rows.T @ before.flatten(0, 1)
-    learned = tape.form.rule >= 2 and not tape.form.given
+    learned = tape.form.rule >= MODULATED and not tape.form.given
     M, argument, m = (torch.from_numpy(each) for each in (g.M, g.readout, r.m))
-    if not learned:
-        argument = torch.zeros_like(argument)
     by_fan = torch.einsum("tb,tbj->j", m, M) if learned else torch.zeros(n, dtype=drive.dtype)
     return (
         drive,
@@ -153,10 +151,10 @@ def _retreat(tape: Tape, dh: Tensor, dc: Tensor, dH: Tensor, dE: Tensor) -> tupl
     g = Gradients(_numpy(dh), np.zeros((batch, n), dtype), *last, *made)
     groups = -(-batch // GROUP)
     sums = Sums(*(zeros((groups, *shape), dtype) for shape in (p.alpha.shape, p.eta.shape, (1,))))
-    segment = max(1, math.isqrt(max(steps - 1, 0)) + 1 if p.alpha.size else steps)
+    segment = math.isqrt(steps - 1) + 1
 
     def work() -> Any:
-        count = max(1, -(-steps // segment))
+        count = -(-steps // segment)
         own = [scratch((length, *array.shape[1:]), dtype) for length in (segment + 1, count) for array in first]
         memory = Work(*own, *(scratch((n,), dtype) for _ in range(2)))
 
