@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from neuromorph.agreement import validate
-from neuromorph.backends import backends
+from neuromorph.backends import backend, backends
+from neuromorph.backends.plastic import ThirdFactors
 from neuromorph.compare import Comparison
 from neuromorph.graph import Graph
+from neuromorph.recording import Recording
+from neuromorph.spikes import Spikes
 from tests.strategies import random_graph, random_inputs
 
 GAPS = tomllib.loads((Path(__file__).parent / "unsupported.toml").read_text()).get("gap", [])
@@ -36,6 +39,12 @@ class Case:
 
     def compare(self, graph: Graph, inputs) -> Comparison:
         return validate(graph, inputs, self.backend).comparisons[0]
+
+    def record(self, graph: Graph, inputs: Spikes, third: ThirdFactors) -> tuple[Recording, Recording]:
+        """A plastic graph as this backend and as the reference ran it, all states recorded, H and E among them."""
+        states = [*(p.name for p in graph.neurons), *(q.name for q in graph.plastic)]
+        found, wanted = (backend(name).run(graph, inputs, states=states, third_factors=third) for name in (self.backend, "reference"))
+        return found, wanted
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
