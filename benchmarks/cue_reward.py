@@ -1,7 +1,8 @@
 """Cue-reward with and without neuromodulated plasticity (Miconi et al. 2019, fig. 1): `python -m benchmarks.cue_reward`.
 
 Each rule and seed trains anew by A2C; results are kept one by one and runs in their folders, so that a stopped call goes on
-where it was. `--rules` and `--seeds` choose a part, so that two calls can share the work.
+where it was. `--rules` and `--seeds` choose a part, so that two calls can share the work. The table in docs/plasticity.md is printed
+at the end.
 """
 
 import argparse
@@ -132,6 +133,7 @@ def main(args: Args) -> list[dict[str, Any]]:
             plot(runs, ceiling, args)
             on = found["test"]["on"]
             print(rule, seed, f"last trial {on[-1]:.3f}, passed at {found['passed_at']}, {time.monotonic() - start:.0f} s", flush=True)
+    print(table(load(args)))
     return load(args)
 
 
@@ -155,13 +157,32 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def table(runs: list[dict[str, Any]]) -> str:
+    """The summary in Markdown: median (quartiles) over seeds."""
+
+    def told(of: dict[str, Any], state: str, what: str) -> str:
+        if state not in of:
+            return "-"
+        low, middle, high = of[state][what]
+        return f"{middle:.3f} ({low:.3f} to {high:.3f})"
+
+    head = ("rule", "seeds", "trial 15", "trials 11 to 15", "trial 15, plasticity off", "updates until trials 11 to 15 reach 0.8")
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for rule, of in summary(runs).items():
+        values = (told(of, "on", "trial_15"), told(of, "on", "late"), told(of, "off", "trial_15"))
+        passed = ", ".join("never" if update is None else f"{update:,}" for update in of["passed_at"])
+        rows.append(f"| {rule} | {of['seeds']} | {' | '.join(values)} | {passed} |")
+    return "\n".join(rows)
+
+
 def plot(runs: list[dict[str, Any]], ceiling: list[float], args: Args) -> None:
     """Left: late accuracy while training; right: the test by trial, dotted without plasticity. Median and quartiles over seeds."""
     left = style.new_axis(None, 860.0, 300.0)
     figure = left.get_figure(root=True)
     assert figure is not None
-    left.set_subplotspec(figure.add_gridspec(1, 2)[0])
-    right = style.new_axis(figure.add_subplot(figure.add_gridspec(1, 2)[1]))
+    grid = figure.add_gridspec(1, 2)
+    left.set_subplotspec(grid[0])
+    right = style.new_axis(figure.add_subplot(grid[1]))
     for colour, rule in zip((style.INK, style.ORANGE, style.BLUE, style.GREEN), RULES):
         chosen = [run for run in runs if run["rule"] == rule]
         if not chosen:
