@@ -10,6 +10,7 @@ import numpy as np
 from neuromorph.backends.fast.activity import UNCOUNTED, add_up, count_active, touch
 from neuromorph.backends.fast.arithmetic import amplified, clipped, decayed, lowered, raised, wrapped
 from neuromorph.backends.fast.layout import WORD
+from neuromorph.backends.fast.learning import clear, deliver, learn
 from neuromorph.simd.lanes import (
     LANES,
     add_at,
@@ -103,14 +104,17 @@ class Found(NamedTuple):
 
 
 @compiled
-def simulate(first, last, steps, g, train, s, found):
-    """Run samples first .. last - 1 through the graph `g` (`tables.Tables`), each from zero state; adds to `found`."""
+def simulate(first, last, steps, g, train, s, found, plastic):
+    """Run samples first .. last - 1 through the graph `g` (`tables.Tables`), each from zero state; adds to `found`.
+
+    `plastic`: `rules.Plastic`, or None in graphs without plastic synapses, for which nothing of it is compiled.
+    """
     for sample in range(first, last):
-        _simulate(sample, steps, g, train, s, found)
+        _simulate(sample, steps, g, train, s, found, plastic)
 
 
 @inlined
-def _simulate(sample, steps, g, train, s, found):
+def _simulate(sample, steps, g, train, s, found, plastic):
     s.v[:] = 0
     s.u[:] = 0
     s.a[:] = 0
@@ -121,15 +125,11 @@ def _simulate(sample, steps, g, train, s, found):
     s.fired[:] = 0
     s.recent[:] = 0
     s.sums[:] = 0
+    clear(plastic, s)
     counting, recording, words = len(found.fired) > 0, len(found.z) > 0, len(s.v) // WORD
-    past, uncounted, events = 0, 0, sample * steps
+    past, uncounted, events = np.int64(0), 0, sample * steps  # a literal 0 would be a type of its own, for which all is compiled again
     for t in range(steps):
-        for line in range(len(g.lines.width)):
-            _receive(line, g.lines, s)
-        _refractory(past, g.reach, s)
-        for run in range(len(g.runs.first)):
-            _advance(run, g.constants, g.runs, g.owner, s, found.saturated)
-        past = _remember(past, s)
+        past = advance(past, g, s, found.saturated)
         if recording:
             for w in range(words):
                 put(found.z, (sample * steps + t) * words + w, at(s.fired, w))
@@ -137,10 +137,11 @@ def _simulate(sample, steps, g, train, s, found):
             found.v[t, sample, i] = s.v[found.kept_v[i]]
         for i in range(len(found.kept_a)):
             found.a[t, sample, i] = s.a[found.kept_a[i]]
+        learn(plastic, t, sample, g.lines, s)
         first, last = at(train.begin, events + t), at(train.begin, events + t + 1)
         for i in range(0, last - first, WORD):
             store_any(s.source, i, load_any(train.source, first + i))
-        n = _list_events(last - first, g, s)
+        n = list_events(last - first, g, s)
         if counting:
             for i in range(n):
                 add_at(found.fired, sample * found.fired.shape[1] + np.int64(at(s.source, i)), np.int32(1))
@@ -154,9 +155,21 @@ def _simulate(sample, steps, g, train, s, found):
                     w = at(found.summed, i)
                     store_half(s.sums, w, load_half(s.sums, w) + widen(load_half(s.v, w), s.sums))
         for line in range(len(g.lines.width)):
-            _send(line, n, counting, g.lines, s)
+            send(line, counting, g.lines, s)
+        deliver(plastic, g.lines, s)
     for i in range(len(found.kept_sums)):
         found.sums[sample, i] = s.sums[found.kept_sums[i]]
+
+
+@inlined
+def advance(past, g, s, saturated):
+    """All neurons by one step; `past`: the row of s.recent for its spikes. Gives the next row."""
+    for line in range(len(g.lines.width)):
+        _receive(line, g.lines, s)
+    _refractory(past, g.reach, s)
+    for run in range(len(g.runs.first)):
+        _advance(run, g.constants, g.runs, g.owner, s, saturated)
+    return _remember(past, s)
 
 
 @inlined
@@ -252,7 +265,7 @@ def _count(raw, bounded, w, variable, owner, saturated):
 
 
 @inlined
-def _list_events(n, g, s):
+def list_events(n, g, s):
     """Add the neurons that spike to the n inputs in s.source, and find where each mark begins; gives the number of all."""
     inputs = n
     for w in range(len(s.fired_4)):
@@ -282,7 +295,7 @@ def _list_events(n, g, s):
 
 
 @inlined
-def _send(line, n, counting, g, s):
+def send(line, counting, g, s):
     """Send the events of this step through a line, and move it on to the next."""
     begin, end, now = at(s.begin, at(g.from_, line)), at(s.begin, at(g.until, line)), at(s.now, line)
     if counting:

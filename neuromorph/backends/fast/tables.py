@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neuromorph.backends.fast.bounds import plastic_sums, rule_fits
 from neuromorph.backends.fast.layout import WORD, Layout, bits, first_sources
 from neuromorph.backends.fast.wiring import Lines, wire
 from neuromorph.graph.graph import Graph
@@ -100,7 +101,8 @@ def lane_type(graph: Graph) -> np.dtype:
     bias = max((int(np.abs(p.bias).max(initial=0)) for p in graph.neurons), default=0)
     # a synaptic current turns around once a step: it stays within one turn if no more than that is added
     limit = 2**24 if any(p.decay_u.any() for p in graph.neurons) else 2**29
-    return np.dtype(np.int32 if most <= limit and bias <= 2**29 else np.int64)
+    narrow = most <= limit and bias <= 2**29 and all(rule_fits(q, graph.population(q.target).n) for q in graph.plastic)
+    return np.dtype(np.int32 if narrow else np.int64)
 
 
 def _most(graph: Graph, p: Neurons) -> np.ndarray:
@@ -108,6 +110,9 @@ def _most(graph: Graph, p: Neurons) -> np.ndarray:
     total = np.zeros(p.n, np.int64)
     for q in graph.incoming(p.name):
         total += np.bincount(q.indices, np.abs(q.weights), p.n).astype(np.int64) << max(q.weight_exp, 0)
+        if q.plasticity is not None and q.plasticity.fixed is not None:
+            sums, exponent = plastic_sums(q, p.n), q.plasticity.fixed.alpha_exp
+            total += sums << exponent if exponent >= 0 else (sums >> -exponent) + 1
     return total
 
 

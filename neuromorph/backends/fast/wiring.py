@@ -2,7 +2,8 @@
 
 In float graphs that is one projection onto each population, because the reference adds projections one after the other; in
 integer graphs all projections but those with a negative exponent, whose sums are rounded each on its own. Populations that spike
-and are neighbours share lines.
+and are neighbours share lines. A plastic projection has a line of its own, which `learning` delivers; in integer graphs it holds
+the plastic part alone, and the fixed part goes with all others.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ ROWS_FROM = 1 / 24
 FLAGS_UP_TO = 2**26
 """Bytes of rows of flags that are worth it."""
 
-FIELDS = ("target", "width", "slots", "down", "opens", "first", "flags")
+FIELDS = ("target", "width", "slots", "down", "opens", "first", "flags", "plastic")
 
 
 class Lines(NamedTuple):
@@ -37,6 +38,7 @@ class Lines(NamedTuple):
     and is delivered by these. `shift` from `shifts` on, by target: see `arithmetic.raised` or, for those that are `down`, `lowered`.
     Where events arrive is told by bits: `flags` words for every slot, from word `touch` on; `flag` [synapses] is the bit counted from the
     first of delay 0; where `reach` >= 0, rows of words `reached` [sources, slots, flags] from there on tell the same by source and delay.
+    `plastic`: number of the plastic projection whose line it is, or -1.
     """
 
     columns: int
@@ -50,6 +52,7 @@ class Lines(NamedTuple):
     from_: np.ndarray
     until: np.ndarray
     flags: np.ndarray
+    plastic: np.ndarray
     ring: np.ndarray
     touch: np.ndarray
     shifts: np.ndarray
@@ -68,7 +71,7 @@ class Lines(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Line:
     """A line before it is laid out, with sources first .. last - 1: `source` (from `first`), `index` (from `target`), `delay` and `weight`
-    of its synapses; `shift` [width].
+    of its synapses; `shift` [width]; `plastic`: see `Lines`. Weights of a plastic line only tell which synapses there are.
     """
 
     target: int
@@ -83,6 +86,7 @@ class Line:
     delay: np.ndarray
     weight: np.ndarray
     shift: np.ndarray
+    plastic: int
 
     @property
     def n_sources(self) -> int:
@@ -97,7 +101,7 @@ class Line:
     def by_rows(self) -> bool:
         size = self.n_sources * self.width
         dense = len(self.weight) >= ROWS_FROM * size or self.width == LANES
-        return self.slots == 1 and size * 4 <= ROWS_UP_TO and dense
+        return self.plastic < 0 and self.slots == 1 and size * 4 <= ROWS_UP_TO and dense
 
     @property
     def largest(self) -> int:
@@ -114,7 +118,7 @@ class Line:
     def by_flags(self) -> bool:
         """Whether rows of flags, 16 words at once, are faster than one flag for each synapse."""
         rows = self.n_sources * self.slots
-        return rows * self.flags * 2 <= FLAGS_UP_TO and len(self.weight) >= rows * self.flags // WORD
+        return self.plastic >= 0 or (rows * self.flags * 2 <= FLAGS_UP_TO and len(self.weight) >= rows * self.flags // WORD)
 
     def reached(self) -> np.ndarray:
         """Words of flags [sources, slots, flags], flat."""
@@ -123,8 +127,8 @@ class Line:
         return words.reshape(-1)
 
     def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """`ptr`, `place`, `flag` and `weight` of `Lines`, counted from 0."""
-        bucket = self.source * self.slots + self.delay - 1
+        """`ptr`, `place`, `flag` and `weight` of `Lines`, counted from 0; of a plastic line none."""
+        bucket = (self.source * self.slots + self.delay - 1)[: 0 if self.plastic >= 0 else None]
         order = np.argsort(bucket, kind="stable")
         ptr = np.concatenate([[0], np.cumsum(np.bincount(bucket, minlength=self.n_sources * self.slots))])
         place, flag = (self.delay * width + self.index for width in (self.width, self.flags * WORD))
@@ -184,19 +188,40 @@ def _joined(arrays: list[np.ndarray], dtype: Any) -> np.ndarray:
 
 def _lines(graph: Graph, layout: Layout, group: Group) -> Iterator[Line]:
     """The lines onto a group of populations."""
+    for number, (projections, plastic) in enumerate(_together(graph, group)):
+        yield _line(graph, layout, group, projections, opens=number == 0, plastic=plastic)
+
+
+type Together = list[list[Projection]]
+"""The projections of a line, by population of the group."""
+
+
+def _together(graph: Graph, group: Group) -> Iterator[tuple[Together, int]]:
+    """What shares a line, in order, and the number of the plastic projection or -1."""
     waiting = [list(graph.incoming(p.name)) for p in group.populations]
-    together: list[list[list[Projection]]] = []
-    if graph.precision == "integer":
-        together.append([[q for q in each if q.weight_exp >= 0] for each in waiting])
+    whole = graph.precision == "integer"
+    if whole:
+        first = [[q for q in each if q.weight_exp >= 0] for each in waiting]
+        if any(first):
+            yield first, -1
+        for q in (q for each in waiting for q in each if q.plasticity is not None):
+            yield _alone(graph, group, q)
         waiting = [[q for q in each if q.weight_exp < 0] for each in waiting]
     while any(waiting):
-        together.append([each[:1] for each in waiting])
-        waiting = [each[1:] for each in waiting]
-    for number, projections in enumerate(each for each in together if any(each)):
-        yield _line(graph, layout, group, projections, opens=number == 0)
+        heads, waiting = [each[:1] for each in waiting], [each[1:] for each in waiting]
+        plastic = [q for head in heads for q in head if q.plasticity is not None and not whole]
+        fixed = [[q for q in head if q not in plastic] for head in heads]
+        if any(fixed):
+            yield fixed, -1
+        for q in plastic:
+            yield _alone(graph, group, q)
 
 
-def _line(graph: Graph, layout: Layout, group: Group, projections: list[list[Projection]], *, opens: bool) -> Line:
+def _alone(graph: Graph, group: Group, q: Projection) -> tuple[Together, int]:
+    return [[q] if q.target == p.name else [] for p in group.populations], graph.plastic.index(q)
+
+
+def _line(graph: Graph, layout: Layout, group: Group, projections: Together, *, opens: bool, plastic: int) -> Line:
     """The line of the projections onto each population of the group."""
     order = [p.name for p in (*graph.inputs, *graph.neurons)]
     firsts = first_sources(graph, layout)
@@ -205,13 +230,22 @@ def _line(graph: Graph, layout: Layout, group: Group, projections: list[list[Pro
     parts, shift = [], np.zeros(group.width, np.int64)
     for p, each in zip(group.populations, projections):
         at = layout.place[p.name] - group.first
-        least = min((q.weight_exp for q in each), default=0)
+        carried = [_carried(q, plastic=plastic >= 0) for q in each]
+        least = min((exponent for exponent, _ in carried), default=0)
         shift[at : at + p.n] = least
-        for q in each:
+        for q, (exponent, weights) in zip(each, carried):
             source = q.rows + (firsts[order.index(q.source)] - first)
-            weight = q.weights << (q.weight_exp - least) if graph.precision == "integer" else q.weights
+            weight = weights << (exponent - least) if graph.precision == "integer" else weights
             parts.append((source, q.indices + at, q.delays, weight))
     source, index, delay, weight = (np.concatenate(each) for each in zip(*parts))
     source, index, delay, weight = (each[weight != 0] for each in (source, index, delay, weight))
     slots, down = int(delay.max(initial=1)), bool(shift.min() < 0)
-    return Line(group.first, group.width, slots, down, opens, first, last, source, index, delay, weight, shift)
+    return Line(group.first, group.width, slots, down, opens, first, last, source, index, delay, weight, shift, plastic)
+
+
+def _carried(q: Projection, *, plastic: bool) -> tuple[int, np.ndarray]:
+    """Exponent and weights of a projection, or of its plastic part."""
+    if not plastic or q.plasticity is None:
+        return q.weight_exp, q.weights
+    fixed = q.plasticity.fixed
+    return (0, q.used.astype(np.float64)) if fixed is None else (fixed.alpha_exp, q.plasticity.alpha)
