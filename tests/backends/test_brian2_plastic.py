@@ -39,7 +39,7 @@ def example(seed: int, n_samples: int, n_steps: int, **choices) -> tuple[Graph, 
     return graph, random_inputs(rng, graph, n_samples, n_steps), third_factors(rng, graph, n_samples, n_steps)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1), st.sampled_from(RULES), st.booleans(), st.sampled_from(["nearest", "stochastic"]))
 @pytest.mark.parametrize("precision", ["float", "integer"])
 def test_every_bit(precision: str, seed: int, rule: str, modulator: bool, rounding: str) -> None:
