@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from neuromorph.backends.base import HasSessions, Inputs, Progress, backend, batches, match_inputs
+from neuromorph.backends.plastic import ThirdFactors, match_third_factors
 from neuromorph.compare import Comparison, Tally
 from neuromorph.differences import Difference
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
+from neuromorph.quantize_plastic import quantize_third_factors
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
 
@@ -58,12 +62,14 @@ def validate(
     others: Mapping[str, Run] | None = None,
     window: int | None = None,
     progress: Progress | None = None,
+    third_factors: ThirdFactors | None = None,
 ) -> Validation:
-    """Run a network on every backend named, all states recorded, and compare each with each.
+    """Run a network on every backend named, all states recorded, H and E of plastic projections too, and compare each with each.
 
     `graphs`: the network, or it in several precisions (populations of the same names). A single backend is held against `reference`.
     `others`: simulators of the first graph that are no backends, by name (the PyTorch network it came from). Pairs of one precision must
     agree; of the pairs across precisions that of the first backend is told. `window`: steps at the end over which readouts decide.
+    `third_factors`: of a plastic network, in the units of its first graph; graphs of integers made of floats get them scaled.
     `progress` counts samples of all simulators. Samples are run in batches, so that traces of whole data sets fit into memory.
 
     Raises:
@@ -73,20 +79,29 @@ def validate(
     every = (graphs,) if isinstance(graphs, Graph) else tuple(graphs)
     names = tuple(dict.fromkeys(("reference", backends) if isinstance(backends, str) else backends))
     by_name = match_inputs(every[0], inputs)
+    n_steps, n_samples, _ = next(iter(by_name.values())).shape
+    third = match_third_factors(every[0], third_factors or {}, n_steps, n_samples)
     with ExitStack() as stack:
         simulators = [_Simulator(graph, stack.enter_context(_opened(name, graph))) for graph in every for name in names]
-        simulators += [_Simulator(every[0], run) for run in (others or {}).values()]
+        simulators += [_Simulator(every[0], lambda part, _, run=run: run(part)) for run in (others or {}).values()]
         pairs = [_Pair(a, b) for a, b in combinations(simulators, 2) if _to_compare(a, b, simulators)]
         if not pairs:
             raise GraphError("Validate: one simulator given; name two or more, or give the network in two precisions.")
-        _run(simulators, pairs, by_name, window, progress)
+        _run(simulators, pairs, by_name, third, window, progress)
     return Validation(tuple(p.comparison() for p in pairs), tuple(p.excerpt for p in pairs if p.excerpt))
 
 
 @dataclass(frozen=True, eq=False)
 class _Simulator:
     graph: Graph
-    run: Run
+    run: Callable[[Mapping[str, Spikes], ThirdFactors], Recording]
+
+    def third_factors(self, given: Mapping[str, np.ndarray], of: Graph) -> dict[str, np.ndarray]:
+        """Signals in the units of this graph, that are `given` in those of another."""
+        if not self.graph.third_factors:
+            return {}
+        scaled = self.graph.precision == "integer" and of.precision == "float"
+        return quantize_third_factors(self.graph, given) if scaled else dict(given)
 
 
 @dataclass(eq=False)
@@ -127,17 +142,21 @@ def _run(
     simulators: Sequence[_Simulator],
     pairs: Sequence[_Pair],
     inputs: Mapping[str, Spikes],
+    third: Mapping[str, np.ndarray],
     window: int | None,
     progress: Progress | None,
 ) -> None:
     """All samples in batches."""
     n_steps, n_samples, _ = next(iter(inputs.values())).shape
-    size = max(1, CELLS // (n_steps * max(simulators[0].graph.n_neurons, 1)))
+    first = simulators[0].graph
+    traced = first.n_neurons + sum(2 * q.n_synapses for q in first.plastic)
+    size = max(1, CELLS // (n_steps * max(traced, 1)))
     done = 0
-    for part in batches(inputs, size):
+    for number, part in enumerate(batches(inputs, size)):
         recordings: dict[_Simulator, Recording] = {}
+        own = {name: signal[:, number * size : (number + 1) * size] for name, signal in third.items()}
         for simulator in simulators:
-            recordings[simulator] = simulator.run(part)
+            recordings[simulator] = simulator.run(part, simulator.third_factors(own, first))
             done += recordings[simulator].n_samples
             if progress:
                 progress(done, n_samples * len(simulators))
@@ -146,11 +165,11 @@ def _run(
 
 
 @contextmanager
-def _opened(name: str, graph: Graph) -> Generator[Run]:
+def _opened(name: str, graph: Graph) -> Generator[Callable[[Mapping[str, Spikes], ThirdFactors], Recording]]:
     """A backend that records all states of a graph; it stays up from batch to batch where it can."""
-    simulator, states = backend(name), [p.name for p in graph.neurons]
+    simulator, states = backend(name), [p.name for p in (*graph.neurons, *graph.plastic)]
     if isinstance(simulator, HasSessions):
         with simulator.session(graph, states=states) as session:
-            yield session.run
+            yield lambda inputs, third: session.run(inputs, third_factors=third)
     else:
-        yield lambda inputs: simulator.run(graph, inputs, states=states)
+        yield lambda inputs, third: simulator.run(graph, inputs, states=states, third_factors=third)

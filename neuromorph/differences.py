@@ -15,7 +15,7 @@ ROUNDING = 1e-9
 """A spike difference whose margin |v - theta| is below this part of theta is put down to summation order."""
 TOLERANCE = 1e-9
 """Float traces agree when they differ by less than this part of the largest value of the trace."""
-CAUSES = ("a", "v", "y", "spike")
+CAUSES = ("a", "v", "y", "spike", "E", "H")
 """Variables in the order in which one step computes them: the first that differs is the cause of the others."""
 
 
@@ -23,7 +23,7 @@ CAUSES = ("a", "v", "y", "spike")
 class Difference:
     """The first place where two recordings of one sample part.
 
-    `variable`: "a", "v", "y" (readout) or "spike"; `a`, `b`: its values in the two recordings. `margin`: |v - theta| / theta where a
+    `variable`: "a", "v", "y" (readout), "spike", or of a plastic projection, `neuron` being its synapse, "E" or "H"; `a`, `b`: its values in the two recordings. `margin`: |v - theta| / theta where a
     spike differs and v was recorded; `rounding`: whether the margin is small enough to explain it.
     """
 

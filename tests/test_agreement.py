@@ -8,15 +8,18 @@ import pytest
 from neuromorph import agreement
 from neuromorph.agreement import validate
 from neuromorph.backends import backend
+from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.compare import compare
 from neuromorph.errors import GraphError
-from neuromorph.graph import Graph
+from neuromorph.graph import LIF, Graph
+from neuromorph.graph import populations as kinds
 from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
 from neuromorph.recording import Recording
 from neuromorph.report import write_validation
 from neuromorph.spikes import Spikes
 from tests.report.conftest import random_graph
+from tests.strategies import plastic_graph, random_inputs, third_factors
 
 NAMES = ["excitatory", "inhibitory", "adaptive", "readout"]
 
@@ -121,3 +124,24 @@ def test_the_page_shows_the_first_difference(graph: Graph, inputs: Spikes, tmp_p
     assert page.count("<svg") == 2
     assert "&lt;model&gt;" in page
     assert "Where flipping and reference (float) part" in page
+
+
+def test_plastic_networks_are_validated_with_their_third_factors() -> None:
+    """Floats and the integers made of them, H and E recorded; a planted change of eta is found in E of a synapse."""
+    rng = np.random.default_rng(1)
+    graph = plastic_graph(rng, rule="retroactive", modulator=False, max_neurons=6)
+    zero = [kinds.replace(p, v_reset=np.zeros(p.n)) if isinstance(p, LIF) else p for p in graph.populations]
+    graph = graph.replace(populations=tuple(zero))
+    integer, _ = quantize(graph, load_profile("loihi2"))
+    inputs, third = random_inputs(rng, graph, 3, 30), third_factors(rng, graph, 3, 30)
+    found = validate([graph, integer], inputs, ["reference", "fast"], third_factors=third)
+    assert found.agrees
+    assert len(found.comparisons) == 3
+    (q, *_) = graph.plastic
+    changed = replace(q, plasticity=replace(q.plasticity, eta=q.plasticity.eta * 1.01))
+    other = graph.replace(projections=tuple(changed if p.name == q.name else p for p in graph.projections))
+    names = [p.name for p in (*graph.neurons, *graph.plastic)]
+    a, b = (ReferenceBackend().run(g, inputs, states=names, third_factors=third) for g in (graph, other))
+    first = compare(graph, replace(b, graph_digest=a.graph_digest), a).first
+    assert first is not None
+    assert (first.population, first.variable) == (q.name, "E")

@@ -30,6 +30,9 @@ def validate(
     profile: Annotated[str, typer.Option(help="Chip whose integers a float model gets.")] = "loihi2",
     samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")] = 20,
     report: Annotated[Path | None, typer.Option(help="HTML page to write, with rasters around first differences [not written].")] = None,
+    third_factors: Annotated[
+        Path | None, typer.Option(help="Third factors of plastic projections (.npz), in the model's units: see `neuromorph run`.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Prove that simulators compute a model alike; exit code 1 if two of one precision do not.
@@ -51,7 +54,8 @@ def validate(
     others = {TORCH: _torch(checkpoint, graph)} if TORCH in names and checkpoint else {}
     simulators = [name for name in (["reference", *names] if len(names) == 1 else names) if name != TORCH]
     with progress_bar("validate", as_json) as progress:
-        found = validate_graphs(graphs, spikes, simulators, others=others, window=decision_window(graph), progress=progress)
+        asked = {"others": others, "window": decision_window(graph), "progress": progress}
+        found = validate_graphs(graphs, spikes, simulators, third_factors=_signals(third_factors, samples), **asked)
     if report:
         from neuromorph.report import write_validation
 
@@ -62,6 +66,12 @@ def validate(
         messages.print(f"report: {report}", soft_wrap=True, highlight=False)
     if not found.agrees:
         raise typer.Exit(1)
+
+
+def _signals(path: Path | None, samples: int | None) -> Any:
+    from neuromorph.cli.simulate import load_third_factors
+
+    return load_third_factors(path, samples) if path else None
 
 
 def _told(found: "Validation", samples: int) -> Iterator[Any]:

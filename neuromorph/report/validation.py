@@ -39,7 +39,7 @@ def _pictures(number: int, excerpt: Excerpt) -> dict[str, Any]:
         "recording": x.backend,
         "against": y.backend,
         "first": first,
-        "variable": {"a": "adaptation", "y": "readout"}.get(first.variable, "membrane potential"),
+        "variable": {"a": "adaptation", "y": "readout", "E": "eligibility", "H": "plastic part"}.get(first.variable, "membrane potential"),
         "threshold": trace is not None and first.variable in ("v", "spike"),
         "raster": Markup(to_svg(plots.parting(x, y, first), f"parting-{number}", f"Spikes of {name} around their first difference")),
         "trace": None if trace is None else Markup(to_svg(trace, f"apart-{number}", f"Traces of {name} around their first difference")),
