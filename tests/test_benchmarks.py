@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import agreement, cue_reward, qat_digits
 from benchmarks.digits_seeds import Args, main
+from tests.data.files import need_mnist
 
 ROOT = Path(__file__).parent.parent
 
@@ -87,3 +88,19 @@ def test_cue_reward(tmp_path: Path) -> None:
     assert all(len(run["test"]["on"]) == 15 for run in runs)
     assert cue_reward.main(args) == runs, "a second call finds everything done"
     assert args.out.with_suffix(".png").exists()
+
+
+def test_mnist_on_chips(tmp_path: Path) -> None:
+    """The trained networks that lie beside the benchmark, on real digits where they can be had."""
+    need_mnist()
+    out = tmp_path / "chips.json"
+    command = [sys.executable, "-m", "benchmarks.mnist_on_chips", "--smoke", "--out", str(out)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    found = json.loads(out.read_text())["networks"]
+    for form, own, other in (("threshold", "loihi2_estimate", "loihi1"), ("current", "loihi1", "loihi2_estimate")):
+        rows = {row["profile"]: row for row in found[form]["chips"]}
+        assert rows[own]["fits"]
+        assert rows[other]["fits"] == (form == "current")
+        assert rows[own]["free_running"]["seconds"]["nominal"] < 0.84 < 1.001 * rows[own]["real_time"]["seconds"]["nominal"]
+        assert {name for name, row in rows.items() if row["refused"]} >= {"akida_akd1000", "speck", "innatera_t1", "gpu_cpu_reference"}
+        assert rows["loihi1"]["real_time"]["what_if"] == (form == "threshold")
