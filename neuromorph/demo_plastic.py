@@ -166,37 +166,34 @@ def demo_plastic(args: PlasticDemoArgs, *, say: Say = print, bar: Bar = nullcont
     clock = Clock(say)
     with clock("train"):
         model, history = trained(args, bar)
-    with clock("export and quantize"):
-        told = {"task": "cue_reward", "training": json.dumps(asdict(model.config)), "updates": str(history[-1]["update"])}
-        graph, chip = export_plastic(model, told), load_profile(args.profile)
-        integer, report = quantize(graph, chip)
-        save(args.out / "model.h5", graph)
-        save(args.out / f"model.{chip.id}.h5", integer)
-        rules = check(integer, chip)
+        write_json(args.out / "history.json", history)
+    with clock("export, quantize, check"):
+        integer, results = exported(args, model, history[-1]["update"])
     with clock("learn in closed loop"):
-        accuracy, lived = compared(args, model, integer)
-        counts = count(integer, lived.inputs, lived.recording)
+        results["accuracy"], lived = compared(args, model, integer)
     with clock("Lava against the reference"):
         episodes = alone(integer, "reference", max(args.lava_episodes, 1))
-        lava = in_lava(integer, episodes, args.lava_episodes)
+        results["lava"] = in_lava(integer, episodes, args.lava_episodes)
     with clock("one episode, counts, energy"):
-        results = {
-            "accuracy": accuracy,
-            "training": {"updates": history[-1]["update"], "cpu_s": history[-1]["cpu_s"], **asdict(CueRewardTraining(args.updates))},
-            "synapses": {q.name: q.n_synapses for q in integer.projections},
-            "quantization": report.to_dict(),
-            "check": rules.to_dict(),
-            "lava": lava,
-            "episode": one_episode(args.out, integer, episodes),
-            "counts": counts.to_dict(),
-            **energies(args.energy_profiles, counts, integer, lived),
-        }
-    write_json(args.out / "quantization.json", results["quantization"])
-    write_json(args.out / "history.json", history)
-    about = {"demo": "plastic", "profile": chip.id, "args": asdict(args), "versions": versions()}
+        results["episode"] = one_episode(args.out, integer, episodes)
+        counts = count(integer, lived.inputs, lived.recording)
+        results |= {"counts": counts.to_dict()} | energies(args.energy_profiles, counts, integer, lived)
+    results["training"] = asdict(_training(args)) | {"cpu_s": history[-1]["cpu_s"]}
+    about = {"demo": "plastic", "args": asdict(args), "versions": versions()}
     summary = json.loads(json.dumps(about | results | clock.told(), default=_plain))
     write_json(args.out / "summary.json", summary)
     return summary
+
+
+def exported(args: PlasticDemoArgs, model: PlasticSNN, updates: int) -> tuple[Graph, dict[str, Any]]:
+    """The integers of a trained network for the chip, and what quantising and the check told; the graphs lie in the folder."""
+    told = {"task": "cue_reward", "training": json.dumps(asdict(model.config)), "updates": str(updates)}
+    graph, chip = export_plastic(model, told), load_profile(args.profile)
+    integer, report = quantize(graph, chip)
+    save(args.out / "model.h5", graph)
+    save(args.out / f"model.{chip.id}.h5", integer)
+    write_json(args.out / "quantization.json", report.to_dict())
+    return integer, {"profile": chip.id, "quantization": report.to_dict(), "check": check(integer, chip).to_dict()}
 
 
 def _plain(value: Any) -> Any:
@@ -209,7 +206,7 @@ def trained(args: PlasticDemoArgs, bar: Bar) -> tuple[PlasticSNN, list[dict[str,
     Raises:
         TrainingError: the folder holds a training with other arguments, or one that is further.
     """
-    folder, training = args.out / "training", CueRewardTraining(args.updates, record_every=max(1, min(50, args.updates // 4)))
+    folder, training = args.out / "training", _training(args)
     model = network(PlasticSNNConfig(), args.seed)
     wanted = {"seed": args.seed, "batch": training.batch, "lr": training.lr, "clip_norm": training.clip_norm} | asdict(model.config)
     if (folder / "args.json").is_file() and (folder / "args.json").read_bytes() != _packed(wanted):
@@ -222,6 +219,10 @@ def trained(args: PlasticDemoArgs, bar: Bar) -> tuple[PlasticSNN, list[dict[str,
         done = history[-1]["update"]
         raise TrainingError(f"{folder} holds {done:,} updates, {args.updates:,} are asked for; ask for as many, or give another folder.")
     return model, history
+
+
+def _training(args: PlasticDemoArgs) -> CueRewardTraining:
+    return CueRewardTraining(args.updates, record_every=max(1, min(50, args.updates // 4)))
 
 
 def _packed(data: Any) -> bytes:

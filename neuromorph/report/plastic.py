@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from markupsafe import Markup
@@ -135,7 +136,7 @@ def _third(path: Path) -> np.ndarray:
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             ((_, signal),) = found.items()
             return np.asarray(signal, np.float64)[:, 0]
-    except (ValueError, OSError, IndexError, AttributeError, TypeError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile, IndexError, TypeError) as error:
         raise FormatError(f"it does not hold one third factor by step and sample ({error}); run the demo again.") from error
 
 

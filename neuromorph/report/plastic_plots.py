@@ -12,7 +12,7 @@ from neuromorph.errors import GraphError
 from neuromorph.graph import LIF, FixedPoint, Graph, Plasticity, Projection
 from neuromorph.recording import Recording
 from neuromorph.report.plots import raster
-from neuromorph.report.style import BLUE, COLOURS, GREEN, INK, MUTED, ORANGE, SMALL, VERMILLION, label, legend, new_axis
+from neuromorph.report.style import BLUE, COLOURS, GREEN, INK, MUTED, ORANGE, SMALL, VERMILLION, label, legend, new_axis, plain
 from neuromorph.shapes import Float64
 from neuromorph.spikes import Spikes
 
@@ -158,7 +158,7 @@ def _mark(axes: Sequence[Axes], trials: Sequence[Mapping[str, Any]], target: str
     """Bands behind all panels: green a cue that is the target, grey another, orange go, blue or red the reward; their names on top."""
     for trial in trials:
         length = trial["reward_step"] - trial["go_step"]
-        marks = [(first, cue, GREEN if cue == target else MUTED) for first, cue in zip(trial["cue_steps"], trial["cues"])]
+        marks = [(first, plain(cue), GREEN if cue == target else MUTED) for first, cue in zip(trial["cue_steps"], trial["cues"])]
         marks += [(trial["go_step"], "yes" if trial["answer"] else "no", ORANGE)]
         marks += [(trial["reward_step"], "+1" if trial["right"] else "−1", BLUE if trial["right"] else VERMILLION)]
         for first, text, colour in marks:
