@@ -97,6 +97,7 @@ def test_accuracies_stand_in_their_row(folder: Path) -> None:
     accuracy = json.loads((folder / "summary.json").read_text())["accuracy"]
     page = Page((folder / "plastic.html").read_text(encoding="utf-8"))
     rows = {row[0]: row[1:] for row in page.tables["Right answers by trial of the episode"]}
+    assert "The standard error of a share is at most 25.0\u202f%" in page.text, "of 4 episodes"
     for name, curve in {"best possible": accuracy["ceiling"], **accuracy["curves"]}.items():
         assert [float(cell.split("\u202f")[0]) for cell in rows[name]] == pytest.approx([100 * x for x in curve], abs=0.051)
 
@@ -215,7 +216,7 @@ def test_one_missing_part_leaves_one_sentence(run: Path, part: str) -> None:
 def test_hostile_text_is_text(run: Path) -> None:
     s = json.loads((run / "summary.json").read_text())
     s["accuracy"]["curves"][f"{EVIL} $\\frac$"] = s["accuracy"]["ceiling"]
-    s["accuracy"]["simulator"] = EVIL
+    s["accuracy"] |= {"simulator": EVIL, "episodes": EVIL}
     s["lava"] = {"skipped": None, "agrees": False, "episodes": [s["lava"]["episodes"][0] | {"first": EVIL, "kinds": {EVIL: KINDS["H"]}}]}
     s["episode"] |= {"target": EVIL, "projection": EVIL, "number": EVIL}
     s["episode"]["trials"][0] |= {"cues": [f"{EVIL}$\\frac$", EVIL], "logit": EVIL}
