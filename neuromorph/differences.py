@@ -23,7 +23,7 @@ CAUSES = ("a", "v", "y", "spike", "E", "H")
 class Difference:
     """The first place where two recordings of one sample part.
 
-    `variable`: "a", "v", "y" (readout) or "spike"; of a plastic projection "E" or "H", `population` being its name and `neuron` its synapse.
+    `variable`: "a", "v", "y" (readout) or "spike"; of a plastic projection (`population`: its name, `neuron`: its synapse) "E" or "H".
     `a`, `b`: its values in the two recordings. `margin`: |v - theta| / theta where a spike differs and v was recorded; `rounding`: whether
     the margin is small enough to explain it.
     """
