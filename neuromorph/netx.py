@@ -89,6 +89,8 @@ def _layers(graph: Graph, readout: Readout) -> Iterator[Layer]:
     """The chain from the Input on, checked link by link."""
     if graph.precision != "integer":
         raise GraphError(f"Graph: it holds floats, netx files integers. {REMEDY}")
+    if graph.plastic:
+        raise GraphError(f"Projection {graph.plastic[0].name!r}: it is plastic, which netx lacks; use the Lava backend.")
     if len(graph.inputs) != 1:
         raise GraphError(f"Graph: it has {len(graph.inputs)} Inputs; netx allows one. Join them into one Input.")
     kept = [p for p in graph.neurons if not (isinstance(p, LI) and readout == "drop")]

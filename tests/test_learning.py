@@ -1,6 +1,7 @@
 """What plastic graphs ask of a chip: updates counted, priced, and held against what the chip has."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ import pytest
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.counts import count
 from neuromorph.energy import estimate
+from neuromorph.errors import GraphError
 from neuromorph.graph import LI, LIF, FixedPoint, Graph, Input, Plasticity, Projection
 from neuromorph.hardware import load_profile
 from neuromorph.learning import Learning
 from neuromorph.mapping import check, partition
+from neuromorph.netx import save_netx
+from neuromorph.neurobench import as_model
 from neuromorph.spikes import Spikes
 
 FIXED = FixedPoint(-6, 64, 64, 255, 0, 8, 0, 2**15 - 1)
@@ -77,3 +81,9 @@ def test_chips_have_so_many_third_factors(name: str, broken: list[str]) -> None:
     rules = check(graph, load_profile(name)).rules
     assert [r.rule for r in rules if r.status == "broken" and r.rule in ("learning", "third factors", "learning epoch")] == broken
     assert "third factors" not in {r.rule for r in check(network(), load_profile(name)).rules if r.status == "broken"}
+
+
+def test_what_holds_fixed_weights_alone_refuses_plastic_ones(tmp_path: Path) -> None:
+    for write in (lambda: save_netx(tmp_path / "n.net", network()), lambda: as_model(network())):
+        with pytest.raises(GraphError, match="plastic"):
+            write()

@@ -191,6 +191,8 @@ def as_model(graph: Graph) -> Network:
     """
     if not graph.projections:
         raise GraphError("NeuroBench: the graph has no projections, so there are no connections to count.")
+    if graph.plastic:
+        raise GraphError(f"NeuroBench: {graph.plastic[0].name!r} is plastic, and its counts know fixed weights alone; see `counts`.")
     return Network(graph).eval()
 
 
