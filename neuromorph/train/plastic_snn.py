@@ -8,7 +8,7 @@ step of a block, so that H is one matrix within it and the rank-one terms of E a
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,7 +24,8 @@ class PlasticSNNConfig:
     """`n` neurons, the first `n_adaptive` of which adapt their threshold; `steps` of `dt` [s] a block; time constants [s].
 
     `tau_e` is that of the eligibility (eta = 1 - exp(-dt / tau_e)), `post_offset` is taken from the postsynaptic spike. `clip`: bound of
-    |H|, `third_limit` of the third factor. `plastic`: without it H stays 0. Initial standard deviations: of inputs `input_scale` /
+    |H|, `third_limit` of the third factor. `plastic`: without it H stays 0. `alpha`: one a "synapse", or "one" for all, which
+    is what Loihi's own rules have (its value then starts at `alpha_scale`). Initial standard deviations: of inputs `input_scale` /
     sqrt(n_in / 2), of recurrent weights `recurrent_scale` / sqrt(n), of alpha `alpha_scale`.
 
     Raises:
@@ -46,6 +47,7 @@ class PlasticSNNConfig:
     clip: float = 1.0
     third_limit: float = 4.0
     plastic: bool = True
+    alpha: Literal["synapse", "one"] = "synapse"
     gamma: float = 0.3
     input_scale: float = 8.0
     recurrent_scale: float = 4.0
@@ -80,7 +82,7 @@ class PlasticState(NamedTuple):
 
 
 class PlasticSNN(nn.Module):
-    """Trained: `w_in` [n, n_in], `w`, `alpha` [n, n], `w_out` [n_out, n], `bias` [n_out] of the leaky readout."""
+    """Trained: `w_in` [n, n_in], `w` [n, n], `alpha` [n, n] or [1, 1], `w_out` [n_out, n], `bias` [n_out] of the leaky readout."""
 
     decay_a: Tensor
     kappa: Tensor
@@ -94,7 +96,8 @@ class PlasticSNN(nn.Module):
 
         self.w_in = drawn(n, n_in, config.input_scale / math.sqrt(n_in / 2))
         self.w = drawn(n, n, config.recurrent_scale / math.sqrt(n))
-        self.alpha = drawn(n, n, config.alpha_scale)
+        one = torch.full((1, 1), config.alpha_scale)
+        self.alpha = drawn(n, n, config.alpha_scale) if config.alpha == "synapse" else nn.Parameter(one)
         self.w_out = drawn(n_out, n, 0.3 / math.sqrt(n))
         self.bias = nn.Parameter(torch.zeros(n_out))
         adaptive = torch.arange(n) < config.n_adaptive

@@ -27,7 +27,7 @@ def export_plastic(model: PlasticSNN, metadata: Mapping[str, str] | None = None)
     if c.plastic:
         rule = Plasticity(
             "retroactive",
-            _array(model.alpha).T.reshape(-1),
+            np.broadcast_to(_array(model.alpha).T, (c.n, c.n)).reshape(-1).copy(),
             eta=1 - c.decay(c.tau_e),
             decay_pre=c.decay(c.tau_pre),
             clip=c.clip,

@@ -60,9 +60,9 @@ def by_the_equations(net: PlasticSNN, x: torch.Tensor, third: torch.Tensor):
     return torch.stack(outputs), H, E, torch.stack(spikes)
 
 
-@pytest.mark.parametrize("batch", [1, 30])
-def test_blocks_are_steps_of_the_equations(batch: int) -> None:
-    net, (x, third) = model(), episode(1, batch=batch)
+@pytest.mark.parametrize(("batch", "alpha"), [(1, "synapse"), (30, "synapse"), (30, "one")])
+def test_blocks_are_steps_of_the_equations(batch: int, alpha: str) -> None:
+    net, (x, third) = model(alpha=alpha), episode(1, batch=batch)
     cotangent = torch.randn(len(x), batch, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     outputs, state, spikes = run(net, x, third)
     (outputs * cotangent).sum().backward()
@@ -80,9 +80,9 @@ def test_blocks_are_steps_of_the_equations(batch: int) -> None:
         assert p.grad.abs().max() > 0, name
 
 
-@pytest.mark.parametrize("adaptive", [0, 4])
-def test_the_exported_graph_does_the_same(adaptive: int) -> None:
-    net, (x, third) = model(n_adaptive=adaptive), episode(2, blocks=20)
+@pytest.mark.parametrize(("adaptive", "alpha"), [(0, "synapse"), (4, "synapse"), (0, "one")])
+def test_the_exported_graph_does_the_same(adaptive: int, alpha: str) -> None:
+    net, (x, third) = model(n_adaptive=adaptive, alpha=alpha), episode(2, blocks=20)
     graph = export_plastic(net)
     steps = CONFIG.steps
     inputs = Spikes.from_dense(x.repeat_interleave(steps, 0).numpy() > 0, graph.dt)
