@@ -1,18 +1,21 @@
 """Plastic graphs on the command line: looked at, quantised, run with third factors."""
 
 import json
+from dataclasses import replace as replace_fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from neuromorph.backends.lava.learning_rule import compile_rule
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.cli.app import app
 from neuromorph.graph import LIF, Graph, load, save
 from neuromorph.graph.populations import replace
 from neuromorph.recording import load_recording
 from neuromorph.spikes import Spikes, save_spikes
+from tests.backends.test_lava_stock_rule import RULE, one
 from tests.strategies import plastic_graph, random_inputs, third_factors
 
 runner = CliRunner()
@@ -73,3 +76,16 @@ def test_plastic_graphs_run_whole(files: tuple) -> None:
     folder, *_ = files
     refused = runner.invoke(app, ["run", str(folder / "m.h5"), str(folder / "x.h5"), "--shards", str(folder / "s")])
     assert "run it whole" in str(refused.exception)
+
+
+def test_loihi_rules_are_printed_or_refused_with_the_reason(tmp_path: Path) -> None:
+    """Shared alpha has strings, an alpha for every synapse none."""
+    shared = one(RULE)
+    save(tmp_path / "shared.h5", shared)
+    shown = call("lava", "rules", tmp_path / "shared.h5")
+    assert str(compile_rule(shared, shared.plastic[0])).splitlines()[0] in shown
+    own = replace_fields(RULE, alpha=np.array([100, 120, 140, 160]))
+    save(tmp_path / "own.h5", one(own))
+    told = json.loads(call("lava", "rules", tmp_path / "own.h5", "--json", code=1))["rules"]["in->n"]
+    assert told["rule"] is None
+    assert "alpha" in told["refused"]

@@ -5,7 +5,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from neuromorph.cli.inputs import Model
 from neuromorph.cli.output import Json, emit, messages, table
 
 app = typer.Typer(help="Lava's CPU simulation of Loihi: install it, test it bit for bit.", no_args_is_help=True)
@@ -41,4 +43,33 @@ def check(python: Python = None, as_json: Json = False) -> None:
     rows = [(c.name, c.precision, c.finding is None, c.finding or "as it should") for c in checks]
     emit(as_json, {"checks": [asdict(c) for c in checks]}, table("Lava", ["check", "precision", "passed", "finding"], rows))
     if any(c.finding for c in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def rules(model: Model, as_json: Json = False) -> None:
+    """Print the plastic projections of an integer graph as Loihi learning rules (dw, dt), or why the chip's engine has none for them.
+
+    The engine is approximate (traces of 7 bits, weights and tags of 8): see docs/learning_on_chip.md. Exit code 1 if one has no rule.
+
+    Example: neuromorph lava rules model.loihi2_estimate.h5
+    """
+    from neuromorph.backends.lava.learning_rule import compile_rule
+    from neuromorph.errors import BackendError
+    from neuromorph.graph import load
+
+    graph = load(model)
+    found: dict[str, dict[str, object]] = {}
+    shown: list[str] = []
+    for q in graph.plastic:
+        try:
+            made = compile_rule(graph, q)
+        except BackendError as reason:
+            found[q.name] = {"rule": None, "refused": str(reason)}
+            shown.append(f"[bold]{q.name}[/]: none. {escape(str(reason))}")
+        else:
+            found[q.name] = {"rule": asdict(made), "refused": None}
+            shown.append(f"[bold]{q.name}[/]\n{escape(str(made))}")
+    emit(as_json, {"rules": found}, *(shown or [f"{model}: no projection is plastic"]))
+    if any(each["refused"] for each in found.values()):
         raise typer.Exit(1)
