@@ -10,7 +10,9 @@ exported graph in floats and in Loihi 2's integers in closed loop, one step at a
 
 import argparse
 import json
+import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from benchmarks.machine import machine
 from neuromorph.backends import backend
 from neuromorph.backends.base import HasStepSessions
 from neuromorph.files import atomic_write
-from neuromorph.graph import Graph, save
+from neuromorph.graph import Graph, load, save
 from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
 from neuromorph.tasks.cue_reward import CueReward, bayes_ceiling
@@ -104,6 +106,31 @@ def contestant(args: Args, seed: int) -> dict[str, Any]:
     }
 
 
+def in_lava(args: Args, episodes: int) -> dict[str, Any]:
+    """The trained networks' integers in closed loop in Lava (exact rule), episode by episode, beside the reference in the same ones."""
+    found = json.loads(args.out.read_text())
+    for seed in found["seeds"]:
+        integer, _ = quantize(load(args.models / f"cue_reward_spiking_{seed['seed']}.h5"), load_profile("loihi2"))
+        right, start = dict[str, torch.Tensor](), 0.0
+        for name in ("reference", "lava"):
+            simulator = backend(name)
+            assert isinstance(simulator, HasStepSessions), f"{name} runs step by step"
+            generator, start = torch.Generator().manual_seed(99), time.perf_counter()
+            with torch.no_grad(), simulator.step_session(integer, n_samples=1) as session:
+                agent = partial(Deployed, integer, session, PlasticSNNConfig().steps)
+                played = [play(agent(), CueReward(TASK, 1, generator), generator, greedy=True).right for _ in range(episodes)]
+            right[name] = torch.cat(played, 1)
+        seed["lava"] = {
+            "episodes": episodes,
+            "accuracy": {name: answers.float().mean(1).tolist() for name, answers in right.items()},
+            "answers_equal": bool(torch.equal(*right.values())),
+            "wall_s": time.perf_counter() - start,
+        }
+        print(seed["seed"], seed["lava"], flush=True)
+    atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
+    return found
+
+
 def main(args: Args) -> dict[str, Any]:
     torch.set_num_threads(1)
     found: dict[str, Any] = {"args": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()}, "machine": machine()}
@@ -139,9 +166,12 @@ def plot(found: dict[str, Any], path: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--lava", type=int, metavar="EPISODES", help="play so many in Lava too, with the networks of a run that is done")
     parser.add_argument("--out", type=Path, default=Args.out)
     given = parser.parse_args()
-    if given.smoke:
+    if given.lava:
+        in_lava(Args(out=given.out), given.lava)
+    elif given.smoke:
         folder = given.out.parent
         main(Args(1, 2, 4, episodes=8, simulators=(("reference", 4),), states=folder / "states", models=folder / "models", out=given.out))
     else:
