@@ -1,6 +1,5 @@
 """What a run left in its folder, read once; what is missing or damaged becomes a sentence instead."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from neuromorph.errors import FormatError, NeuromorphError
 from neuromorph.graph import Graph, load
 from neuromorph.recording import Recording, load_recording
 from neuromorph.report.chip import OnChip, read_map, read_mean_spikes
+from neuromorph.report.pieces import Pieces, integer_name, read_json
 from neuromorph.spikes import Spikes, load_labels, load_spikes
 
 BACKENDS = ("reference", "torch", "fast", "brian2", "lava")
@@ -48,18 +48,8 @@ def read_run(folder: Path) -> Run:
         NeuromorphError: there is no summary.json, or it does not hold a JSON object.
     """
     summary = _summary(folder)
-    gaps: dict[str, str] = {}
-
-    def piece(name: str, read: Callable[[Path], Any]) -> Any:
-        try:
-            return read(folder / name)
-        except FileNotFoundError:
-            gaps[name] = f"{name} is not in the run folder."
-        except NeuromorphError as error:
-            gaps[name] = f"{name} could not be read: {error}"
-        return None
-
-    files = {"initial": "initial.h5", "model": "model.h5", "integer": _integer_name(folder, summary)}
+    piece = Pieces(folder)
+    files = {"initial": "initial.h5", "model": "model.h5", "integer": integer_name(folder, summary)}
     graphs = {kind: graph for kind, name in files.items() if (graph := piece(name, load)) is not None}
     inputs = {name: s.select([0]) for name, s in (piece("test.h5", load_spikes) or {}).items() if s.n_samples}
     labels = piece("test.h5", load_labels)
@@ -76,7 +66,7 @@ def read_run(folder: Path) -> Run:
         differences=tuple(_differences(summary.get("validation") or [], graphs, piece)),
         on_chip=piece("map.json", lambda path: read_map(path, integer, chip)),
         mean_spikes=piece("mean_spikes.json", lambda path: read_mean_spikes(path, integer)),
-        gaps=gaps,
+        gaps=piece.gaps,
     )
 
 
@@ -84,7 +74,7 @@ def _summary(folder: Path) -> Mapping[str, Any]:
     path = folder / "summary.json"
     if not path.is_file():
         raise NeuromorphError(f"{folder}: no summary.json; give the folder of a run, such as `neuromorph demo` leaves in runs/demo.")
-    summary = _json(path)
+    summary = read_json(path)
     if not isinstance(summary, dict):
         raise FormatError(f"{path} holds a {type(summary).__name__}, wanted an object with the results of a run.")
     return summary
@@ -101,25 +91,11 @@ def _differences(rows: Sequence[Mapping[str, Any]], graphs: Mapping[str, Graph],
             yield Excerpt(graph, Difference(**row["first"]), *both)
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON ({error}); run the demo again.") from error
-
-
 def _history(path: Path) -> list[Mapping[str, Any]]:
-    history = _json(path)
+    history = read_json(path)
     if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
         raise FormatError(f"{path} holds no list of objects, one an epoch.")
     return history
-
-
-def _integer_name(folder: Path, summary: Mapping[str, Any]) -> str:
-    """model.<profile>.h5 as the summary names it, else the first there is."""
-    names = sorted(path.name for path in folder.glob("model.*.h5"))
-    wanted = f"model.{summary.get('profile', '<profile>')}.h5"
-    return wanted if wanted in names or not names else names[0]
 
 
 def _recordings(folder: Path) -> list[str]:

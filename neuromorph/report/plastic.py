@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from neuromorph.graph import Graph, load
 from neuromorph.recording import Recording, load_recording
 from neuromorph.report import plastic_plots, plots
 from neuromorph.report.environment import template
+from neuromorph.report.pieces import Pieces, integer_name, read_json
 from neuromorph.report.style import label, to_svg
 from neuromorph.spikes import Spikes, load_spikes
 
@@ -73,20 +74,8 @@ def read_plastic(folder: Path) -> PlasticRun:
     if not (folder / "summary.json").is_file():
         raise NeuromorphError(f"{folder}: no summary.json; give the folder of a run, such as `neuromorph demo --plastic` leaves.")
     summary = _json(folder / "summary.json", dict)
-    gaps: dict[str, str] = {}
-
-    def piece(name: str, read: Callable[[Path], Any]) -> Any:
-        try:
-            return read(folder / name)
-        except FileNotFoundError:
-            gaps[name] = f"{name} is not in the run folder."
-        except NeuromorphError as error:
-            gaps[name] = f"{name} could not be read: {error}"
-        return None
-
-    names = sorted(path.name for path in folder.glob("model.*.h5"))
-    wanted = f"model.{summary.get('profile', '<profile>')}.h5"
-    integer = piece(wanted if wanted in names or not names else names[0], _integer)
+    piece = Pieces(folder)
+    integer = piece(integer_name(folder, summary), _integer)
     return PlasticRun(
         summary=summary,
         history=tuple(piece("history.json", _history) or ()),
@@ -95,15 +84,12 @@ def read_plastic(folder: Path) -> PlasticRun:
         inputs=piece("episode_inputs.h5", load_spikes),
         third=piece("episode_third.npz", _third),
         recording=piece("episode.h5", lambda path: _recording(path, integer)),
-        gaps=gaps,
+        gaps=piece.gaps,
     )
 
 
 def _json(path: Path, kind: type) -> Any:
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON ({error}); run the demo again.") from error
+    found = read_json(path)
     if not isinstance(found, kind):
         raise FormatError(f"{path} holds a {type(found).__name__}, wanted a {kind.__name__} of results; run the demo again.")
     return found
