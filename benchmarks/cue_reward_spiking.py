@@ -11,6 +11,8 @@ exported graph in floats and in Loihi 2's integers in closed loop, one step at a
 import argparse
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +29,7 @@ from neuromorph.graph import Graph, load, save
 from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
 from neuromorph.tasks.cue_reward import CueReward, bayes_ceiling
-from neuromorph.tasks.cue_reward_spiking import Deployed, Trained, play
+from neuromorph.tasks.cue_reward_spiking import Deployed, Respond, Trained, accuracy, play
 from neuromorph.tasks.cue_reward_training import TASK, CueRewardTraining, network, train
 from neuromorph.train.plastic_snn import PlasticSNN, PlasticSNNConfig
 from neuromorph.train.plastic_snn_export import export_plastic
@@ -63,22 +65,17 @@ def trained(args: Args, plastic: bool, seed: int) -> tuple[PlasticSNN, list[dict
     return model, history
 
 
-def greedy(args: Args, respond_of: Any, episodes: int) -> list[float]:
+def greedy(respond_of: Callable[[int], AbstractContextManager[Respond]], episodes: int) -> list[float]:
     """Accuracy by trial over fresh episodes, the same for every contestant."""
-    generator, parts = torch.Generator().manual_seed(77), list[torch.Tensor]()
-    size = min(256, episodes)
-    with torch.no_grad():
-        for _ in range(episodes // size):
-            parts.append(play(respond_of(size), CueReward(TASK, size, generator), generator, greedy=True).right)
-    return torch.cat(parts, 1).float().mean(1).tolist()
+    return accuracy(respond_of, TASK, episodes, batch=min(256, episodes), seed=77)
 
 
-def deployed(args: Args, graph: Graph, name: str, episodes: int, *, learning: bool = True) -> list[float]:
-    simulator, steps = backend(name), PlasticSNNConfig().steps
+@contextmanager
+def deployed(graph: Graph, name: str, size: int, *, learning: bool = True) -> Iterator[Respond]:
+    simulator = backend(name)
     assert isinstance(simulator, HasStepSessions), f"{name} runs step by step"
-    size = min(256, episodes)
     with simulator.step_session(graph, n_samples=size) as session:
-        return greedy(args, lambda _: Deployed(graph, session, steps, learning=learning), episodes)
+        yield Deployed(graph, session, PlasticSNNConfig().steps, learning=learning)
 
 
 def contestant(args: Args, seed: int) -> dict[str, Any]:
@@ -89,14 +86,14 @@ def contestant(args: Args, seed: int) -> dict[str, Any]:
     args.models.mkdir(exist_ok=True)
     save(args.models / f"cue_reward_spiking_{seed}.h5", graph)
     found: dict[str, Any] = {
-        "plastic": greedy(args, lambda n: Trained(model, n), args.episodes),
-        "third factor off": greedy(args, lambda n: Trained(model, n, learning=False), args.episodes),
-        "trained without plasticity": greedy(args, lambda n: Trained(control, n), args.episodes),
+        "plastic": greedy(lambda n: nullcontext(Trained(model, n)), args.episodes),
+        "third factor off": greedy(lambda n: nullcontext(Trained(model, n, learning=False)), args.episodes),
+        "trained without plasticity": greedy(lambda n: nullcontext(Trained(control, n)), args.episodes),
     }
     for name, episodes in args.simulators:
-        found[f"{name}, float"] = deployed(args, graph, name, episodes)
-        found[f"{name}, integers"] = deployed(args, integer, name, episodes)
-        found[f"{name}, integers, third factor off"] = deployed(args, integer, name, episodes, learning=False)
+        found[f"{name}, float"] = greedy(partial(deployed, graph, name), episodes)
+        found[f"{name}, integers"] = greedy(partial(deployed, integer, name), episodes)
+        found[f"{name}, integers, third factor off"] = greedy(partial(deployed, integer, name, learning=False), episodes)
     return {
         "seed": seed,
         "history": history,
@@ -133,7 +130,7 @@ def in_lava(args: Args, episodes: int) -> dict[str, Any]:
 
 def main(args: Args) -> dict[str, Any]:
     torch.set_num_threads(1)
-    found: dict[str, Any] = {"args": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()}, "machine": machine()}
+    found: dict[str, Any] = {"args": {k: v.name if isinstance(v, Path) else v for k, v in asdict(args).items()}, "machine": machine()}
     found["bayes"], found["seeds"] = bayes_ceiling(TASK.cues, 8), []
     for seed in range(args.seeds):
         found["seeds"].append(contestant(args, seed))

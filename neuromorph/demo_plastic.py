@@ -4,7 +4,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from neuromorph.backends import backend
-from neuromorph.backends.base import HasStepSessions, Step, StepSession
+from neuromorph.backends.base import HasStepSessions, StepSession
+from neuromorph.backends.watched import Lived, Watched, joined
 from neuromorph.counts import Counts, count
 from neuromorph.demo import Say, write_json
 from neuromorph.energy import estimate
@@ -22,12 +23,12 @@ from neuromorph.errors import BackendError, EnergyUnavailable, MappingError, Pro
 from neuromorph.files import atomic_write
 from neuromorph.graph import Graph, save
 from neuromorph.hardware import load_profile
-from neuromorph.mapping import check, load_of, map_to_chip
+from neuromorph.mapping import check, load_on
 from neuromorph.quantize import quantize
-from neuromorph.recording import Recording, join, save_recording
-from neuromorph.spikes import Spikes, join_spikes, save_spikes
+from neuromorph.recording import save_recording
+from neuromorph.spikes import save_spikes
 from neuromorph.tasks.cue_reward import CueReward, bayes_ceiling
-from neuromorph.tasks.cue_reward_spiking import Deployed, Played, Respond, Trained, play
+from neuromorph.tasks.cue_reward_spiking import Deployed, Played, Respond, Trained, accuracy, play
 from neuromorph.tasks.cue_reward_training import TASK, CueRewardTraining, network, train
 from neuromorph.train.plastic_snn import PlasticSNN, PlasticSNNConfig
 from neuromorph.train.plastic_snn_export import export_plastic
@@ -54,15 +55,6 @@ class PlasticDemoArgs:
     episodes: int = 512
     lava_episodes: int = 4
     energy_profiles: tuple[str, ...] = ("loihi1", "loihi2")
-
-
-@dataclass(frozen=True, eq=False)
-class Lived:
-    """What passed through a step session: `inputs` and `third` factors [n_steps, n_samples] by name, and the recording."""
-
-    inputs: Mapping[str, Spikes]
-    third: Mapping[str, np.ndarray]
-    recording: Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,63 +85,6 @@ class Clock:
     def told(self) -> dict[str, dict[str, float]]:
         pairs = {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
         return {kind: by_stage | {"total": round(sum(by_stage.values()), 2)} for kind, by_stage in pairs.items()}
-
-
-class Watched:
-    """A step session that keeps what goes in and comes out from its reset on; with `synapses` also H and E after every step."""
-
-    def __init__(self, session: StepSession, graph: Graph, name: str, *, synapses: bool = False) -> None:
-        self.session, self.graph, self.name = session, graph, name
-        self.kept = tuple(q.name for q in graph.plastic) if synapses else ()
-        self._forget()
-
-    def _forget(self) -> None:
-        self.inputs, self.third, self.steps = list[dict[str, np.ndarray]](), list[dict[str, np.ndarray]](), list[Step]()
-        self.states = {name: list[Mapping[str, np.ndarray]]() for name in self.kept}
-
-    def reset(self) -> None:
-        self.session.reset()
-        self._forget()
-
-    def step(self, inputs: Mapping[str, np.ndarray], third_factors: Mapping[str, np.ndarray] | None = None) -> Step:
-        found = self.session.step(inputs, third_factors)
-        self.inputs.append(dict(inputs))
-        self.third.append(dict(third_factors or {}))
-        self.steps.append(found)
-        for name in self.kept:
-            self.states[name].append(self.session.plastic(name))
-        return found
-
-    def plastic(self, name: str) -> Mapping[str, np.ndarray]:
-        return self.session.plastic(name)
-
-    def __enter__(self) -> "Watched":
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def lived(self) -> Lived:
-        """All since the last reset."""
-        inputs, third = _stacked(self.inputs), _stacked(self.third)
-        spikes, readouts = _stacked([s.spikes for s in self.steps]), _stacked([s.readouts for s in self.steps])
-        dt, (n_steps, n_samples, _) = self.graph.dt, next(iter(inputs.values())).shape
-        recording = Recording(
-            backend=self.name,
-            precision=self.graph.precision,
-            graph_digest=self.graph.digest(),
-            dt=dt,
-            n_samples=n_samples,
-            n_steps=n_steps,
-            spikes={name: Spikes.from_dense(z, dt) for name, z in spikes.items()},
-            readouts=readouts,
-            states={name: _stacked(steps) for name, steps in self.states.items()},
-        )
-        return Lived({name: Spikes.from_dense(z, dt) for name, z in inputs.items()}, third, recording)
-
-
-def _stacked(steps: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Arrays of single steps by name as one array each, steps first."""
-    return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
 
 def demo_plastic(args: PlasticDemoArgs, *, say: Say = print, bar: Bar = nullcontext) -> dict[str, Any]:
@@ -252,18 +187,13 @@ def compared(args: PlasticDemoArgs, model: PlasticSNN, integer: Graph) -> tuple[
             kept = parts if learning else []
             curves[curve] = greedy(args.episodes, lambda n, on=learning, kept=kept: _deployed(integer, name, n, on, kept))
     ceiling = bayes_ceiling(TASK.cues, TASK.most_trials)
-    return {"episodes": args.episodes, "simulator": name, "ceiling": ceiling, "curves": curves}, _joined(parts)
+    return {"episodes": args.episodes, "simulator": name, "ceiling": ceiling, "curves": curves}, joined(parts)
 
 
 def greedy(episodes: int, respond_of: Callable[[int], AbstractContextManager[Respond]]) -> list[float]:
     """Share of right answers by trial; `respond_of`: from a number of episodes side by side to who answers in them."""
-    generator, right = torch.Generator().manual_seed(EVALUATION), list[torch.Tensor]()
-    with torch.no_grad(), _one_thread():
-        for first in range(0, episodes, BATCH):
-            size = min(BATCH, episodes - first)
-            with respond_of(size) as respond:
-                right.append(play(respond, CueReward(TASK, size, generator), generator, greedy=True).right)
-    return torch.cat(right, 1).double().mean(1).tolist()
+    with _one_thread():
+        return accuracy(respond_of, TASK, episodes, batch=BATCH, seed=EVALUATION)
 
 
 @contextmanager
@@ -279,13 +209,6 @@ def _session(graph: Graph, name: str, size: int) -> StepSession:
     if not isinstance(simulator, HasStepSessions):
         raise BackendError(f"Backend {name!r} does not run step by step.")
     return simulator.step_session(graph, n_samples=size)
-
-
-def _joined(parts: Sequence[Lived]) -> Lived:
-    """Episodes of several batches as one."""
-    inputs = {name: join_spikes([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-    third = {name: np.concatenate([part.third[name] for part in parts], 1) for name in parts[0].third}
-    return Lived(inputs, third, join([part.recording for part in parts]))
 
 
 def alone(graph: Graph, name: str, episodes: int) -> list[Episode]:
@@ -408,7 +331,7 @@ def energies(profiles: Sequence[str], counts: Counts, graph: Graph, lived: Lived
     for name in profiles:
         profile, load = load_profile(name), None
         try:
-            load = load_of(graph, map_to_chip(graph, profile, mean)[0], mean, profile)
+            load = load_on(graph, profile, mean)
             loads[profile.id] = asdict(load)
         except (MappingError, ProfileError) as reason:
             unmapped[profile.id] = str(reason)

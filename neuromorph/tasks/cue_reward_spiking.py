@@ -5,6 +5,7 @@ it was given for, 1 or -1 (both are things that an agent knows), at the last ste
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,21 @@ def play(respond: Respond, env: CueReward, generator: torch.Generator, *, greedy
             right.append(answer == label)
         x, _ = env.step(answer.long())
     return Played(torch.stack(logits), torch.stack(labels), torch.stack(right))
+
+
+def accuracy(
+    respond_of: Callable[[int], AbstractContextManager[Respond]], config: CueRewardConfig, episodes: int, *, batch: int, seed: int
+) -> list[float]:
+    """Share of right greedy answers by trial, over episodes that follow from `seed` and `batch`. `respond_of`: from a number of episodes
+    side by side to who answers in them.
+    """
+    generator, right = torch.Generator().manual_seed(seed), list[Tensor]()
+    with torch.no_grad():
+        for first in range(0, episodes, batch):
+            size = min(batch, episodes - first)
+            with respond_of(size) as respond:
+                right.append(play(respond, CueReward(config, size, generator), generator, greedy=True).right)
+    return torch.cat(right, 1).double().mean(1).tolist()
 
 
 class Trained:
