@@ -75,6 +75,7 @@ class PlasticSynapses:
         self.H: Any = np.zeros((n_samples, projection.n_synapses), number)
         self.E: Any = np.zeros_like(self.H)
         self.rows, self.sample = projection.rows, np.arange(first, first + n_samples)[:, None]
+        self.synapse = np.arange(projection.n_synapses)
         self.saturations: dict[str, int] = {}
 
     def send(self, t: int, sample: Int64[np.ndarray, " spikes"], source: Int64[np.ndarray, " spikes"]) -> None:
@@ -102,7 +103,29 @@ class PlasticSynapses:
         pre, post = (self._traces_integer if self.integer else self._traces_float)(spikes)
         product = post[:, self.projection.indices] * pre[:, self.rows]
         m = 0 if third is None else self._third(third)
-        (self._learn_integer if self.integer else self._learn_float)(t, product, m)
+        change = self._change(product, m)
+        if self.rule.rule == "retroactive":
+            self.E = self._eligibility(t, product)
+        if self.rule.fixed is not None:
+            change = rounded(change, self.rule.fixed.change_shift, self.rule.fixed, 0, t, self.sample, self.synapse)
+        self.H = np.clip(self.H + change, -self.rule.clip, self.rule.clip)
+
+    def _change(self, product: Any, m: Any) -> Any:
+        """Of H, by the E of before this step."""
+        match self.rule.rule:
+            case "hebbian":
+                return self.rule.eta * product
+            case "modulated":
+                return m * product
+            case _:
+                return m * self.E
+
+    def _eligibility(self, t: int, product: Any) -> Any:
+        rule, fixed = self.rule, self.rule.fixed
+        if fixed is None:
+            return (1 - rule.eta) * self.E + rule.eta * product
+        kept = (4096 - rule.eta) * self.E + (rule.eta * product << fixed.eligibility_shift)
+        return self._saturate("E", rounded(kept, 12, fixed, 1, t, self.sample, self.synapse), fixed.eligibility_max)
 
     def _third(self, third: np.ndarray) -> np.ndarray:
         """Line 4, for every synapse."""
@@ -117,38 +140,11 @@ class PlasticSynapses:
         self.post = self.rule.decay_post * self.post + spikes
         return self.pre, self.post - self.rule.post_offset
 
-    def _learn_float(self, t: int, product: Any, m: Any) -> None:
-        rule = self.rule
-        match rule.rule:
-            case "hebbian":
-                change = rule.eta * product
-            case "modulated":
-                change = m * product
-            case _:
-                change = m * self.E
-                self.E = (1 - rule.eta) * self.E + rule.eta * product
-        self.H = np.clip(self.H + change, -rule.clip, rule.clip)
-
     def _traces_integer(self, spikes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         fixed = _fixed(self.rule)
         self.pre = self._saturate("pre", (self.pre * self.rule.decay_pre >> 12) + self.fired * fixed.pre_step, fixed.trace_max)
         self.post = self._saturate("post", (self.post * self.rule.decay_post >> 12) + spikes * fixed.post_step, fixed.trace_max)
         return self.pre, self.post - self.rule.post_offset
-
-    def _learn_integer(self, t: int, product: Any, m: Any) -> None:
-        rule, fixed = self.rule, _fixed(self.rule)
-        synapse = np.arange(self.projection.n_synapses)
-        match rule.rule:
-            case "hebbian":
-                change = rule.eta * product
-            case "modulated":
-                change = m * product
-            case _:
-                change = m * self.E
-                kept = (4096 - rule.eta) * self.E + (rule.eta * product << fixed.eligibility_shift)
-                self.E = self._saturate("E", rounded(kept, 12, fixed, 1, t, self.sample, synapse), fixed.eligibility_max)
-        change = rounded(change, fixed.change_shift, fixed, 0, t, self.sample, synapse)
-        self.H = np.clip(self.H + change, -rule.clip, rule.clip)
 
     def _saturate(self, name: str, x: np.ndarray, most: int) -> np.ndarray:
         self._count(name, np.abs(x) > most)
