@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neuromorph.backends import backends
+from neuromorph.cli.output import joules, seconds
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -179,13 +180,9 @@ def _span(interval: dict[str, float] | None, unit: str) -> str:
     """Nominal value, and the range where there is one."""
     if interval is None:
         return "unknown"
-    low, nominal, high = (_si(interval[end], unit) for end in ("lo", "nominal", "hi"))
+    told = {"J": joules, "s": seconds}[unit]
+    low, nominal, high = (told(interval[end]) for end in ("lo", "nominal", "hi"))
     return nominal if low == high else f"{nominal} ({low} to {high})"
-
-
-def _si(x: float, unit: str) -> str:
-    factor, prefix = next(((f, p) for f, p in ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")) if abs(x) >= f), (1e-12, "p"))
-    return f"{x / factor:.3g} {prefix}{unit}"
 
 
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {

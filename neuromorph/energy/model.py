@@ -112,7 +112,7 @@ def events_of(counts: Counts, graph: Graph, profile: HardwareProfile, load: Load
     whole crossbar rows; of a mapped graph groups core by core, messages core by core, and hops.
     """
     mean = counts.per_inference()
-    size = {p.name: profile.compartments.get(type(p).__name__, 1) for p in graph.populations}
+    size = {p.name: profile.compartments_of(p) for p in graph.populations}
     group = _limit(profile, "compartment_group") or 1
     allocated = (load.compartments if load else group * math.ceil(_compartments(graph, profile) / group)) * counts.n_steps
     active = sum(size[name] * updates for name, updates in mean["active_updates"].items())
@@ -140,7 +140,7 @@ def fewest_cores(graph: Graph, profile: HardwareProfile) -> int | None:
 
 
 def _compartments(graph: Graph, profile: HardwareProfile) -> int:
-    return sum(p.n * profile.compartments.get(type(p).__name__, 1) for p in graph.neurons)
+    return sum(p.n * profile.compartments_of(p) for p in graph.neurons)
 
 
 def _limit(profile: HardwareProfile, name: str) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neuromorph.errors import ProfileError
+from neuromorph.graph.populations import Population
 from neuromorph.hardware.schema import source_keys
 
 type Limit = int | bool | tuple[int, ...]
@@ -63,6 +64,10 @@ class HardwareProfile:
     def compilable(self) -> bool:
         """Whether neuromorph can quantise a graph for this chip."""
         return bool(self.resets)
+
+    def compartments_of(self, p: Population) -> int:
+        """Compartments that one neuron of a population takes: 1 where the profile does not say."""
+        return self.compartments.get(type(p).__name__, 1)
 
     def limit(self, name: str) -> int:
         """A whole-number limit.

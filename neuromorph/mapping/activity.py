@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import Neurons
 from neuromorph.graph.projections import Projection
 from neuromorph.hardware import HardwareProfile
 from neuromorph.mapping.cut import reach
@@ -55,7 +54,7 @@ def core_load(graph: Graph, partition: Partition, spikes: Mapping[str, Spikes], 
     for p in graph.neurons:
         if p.name in by_neuron:
             np.add.at(fired, partition.core_of(p.name), by_neuron[p.name])
-            np.add.at(auxiliary, partition.core_of(p.name), by_neuron[p.name] * (_compartments(p, profile) - 1))
+            np.add.at(auxiliary, partition.core_of(p.name), by_neuron[p.name] * (profile.compartments_of(p) - 1))
     sent = traffic(graph, partition, by_neuron)
     return CoreLoad(
         graph_digest=partition.graph_digest,
@@ -69,10 +68,6 @@ def core_load(graph: Graph, partition: Partition, spikes: Mapping[str, Spikes], 
         messages_out=sent.between.sum(1) / first.n_samples,
         messages_in=(sent.between.sum(0) + sent.entering) / first.n_samples,
     )
-
-
-def _compartments(p: Neurons, profile: HardwareProfile) -> int:
-    return profile.compartments.get(type(p).__name__, 1)
 
 
 def _synops(
@@ -109,5 +104,5 @@ def _active(
     for p in graph.neurons:
         active = active_updates(graph, p, spikes, samples.start, samples.stop)
         for core, first, last in zip(partition.core[p.name], partition.bounds[p.name][:-1], partition.bounds[p.name][1:]):
-            total[..., core] += np.count_nonzero(active[..., first:last], axis=2) * _compartments(p, profile)
+            total[..., core] += np.count_nonzero(active[..., first:last], axis=2) * profile.compartments_of(p)
     return total

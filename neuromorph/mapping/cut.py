@@ -111,7 +111,7 @@ def demands(
     found = {}
     for p in graph.neurons:
         cut, size = bounds[p.name], np.diff(bounds[p.name])
-        each = profile.compartments.get(type(p).__name__, 1)
+        each = profile.compartments_of(p)
         if each > 1:  # a spike reaches the further compartments of its own neuron through an axon with a synapse for each
             in_axons[p.name] += size
             out_axons[p.name] += 1
