@@ -18,16 +18,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import Progress
 
 from benchmarks.machine import machine
 from neuromorph.backends import backend
 from neuromorph.backends.base import HasStepSessions
+from neuromorph.backends.lava.backend import LavaBackend
+from neuromorph.backends.lava.learning_rule import rules_of
+from neuromorph.backends.lava.netlist import Learning
+from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.files import atomic_write
 from neuromorph.graph import Graph, load, save
 from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
+from neuromorph.quantize_plastic import limit_eligibility
+from neuromorph.share_alpha import share_alpha
 from neuromorph.tasks.cue_reward import CueReward, bayes_ceiling
 from neuromorph.tasks.cue_reward_spiking import Deployed, Respond, Trained, accuracy, play
 from neuromorph.tasks.cue_reward_training import TASK, CueRewardTraining, network, train
@@ -39,7 +46,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Args:
-    """`simulators`: which run the deployed graphs, with so many episodes each."""
+    """`simulators`: which run the deployed graphs, with so many episodes each; `alphas`: sizes of alpha for Loihi's own rule."""
 
     seeds: int = 3
     updates: int = 2400
@@ -48,6 +55,7 @@ class Args:
     clip_norm: float = 2.0
     episodes: int = 2048
     simulators: tuple[tuple[str, int], ...] = (("reference", 512),)
+    alphas: int = 3
     states: Path = Path("runs/cue_reward_spiking")
     models: Path = HERE / "models"
     out: Path = HERE / "results" / "cue_reward_spiking.json"
@@ -104,28 +112,61 @@ def contestant(args: Args, seed: int) -> dict[str, Any]:
 
 
 def in_lava(args: Args, episodes: int) -> dict[str, Any]:
-    """The trained networks' integers in closed loop in Lava (exact rule), episode by episode, beside the reference in the same ones."""
+    """The trained networks in closed loop in Lava, episode by episode, beside the reference in the same ones: their integers by the exact
+    rule; and by Loihi's own rule, with alphas shared and eligibilities bounded where 99 % of them are.
+    """
     found = json.loads(args.out.read_text())
     for seed in found["seeds"]:
-        integer, _ = quantize(load(args.models / f"cue_reward_spiking_{seed['seed']}.h5"), load_profile("loihi2"))
-        right, start = dict[str, torch.Tensor](), 0.0
-        for name in ("reference", "lava"):
-            simulator = backend(name)
-            assert isinstance(simulator, HasStepSessions), f"{name} runs step by step"
-            generator, start = torch.Generator().manual_seed(99), time.perf_counter()
-            with torch.no_grad(), simulator.step_session(integer, n_samples=1) as session:
-                agent = partial(Deployed, integer, session, PlasticSNNConfig().steps)
-                played = [play(agent(), CueReward(TASK, 1, generator), generator, greedy=True).right for _ in range(episodes)]
-            right[name] = torch.cat(played, 1)
-        seed["lava"] = {
-            "episodes": episodes,
-            "accuracy": {name: answers.float().mean(1).tolist() for name, answers in right.items()},
-            "answers_equal": bool(torch.equal(*right.values())),
-            "wall_s": time.perf_counter() - start,
+        graph = load(args.models / f"cue_reward_spiking_{seed['seed']}.h5")
+        integer, _ = quantize(graph, load_profile("loihi2"))
+        seed["lava"] = beside(integer, "exact", episodes)
+        print(seed["seed"], "exact", seed["lava"], flush=True)
+        shared, (report,) = share_alpha(graph, args.alphas)
+        integer, _ = quantize(shared, load_profile("loihi2"))
+        bounded = limit_eligibility(integer, eligibilities(integer))
+        seed["lava, Loihi's rule"] = {
+            "alphas": report.alphas,
+            "alpha_error": report.error,
+            "rules": {name: str(rule).splitlines() for name, rule in rules_of(bounded).items()},
+            **beside(bounded, "stock", episodes),
         }
-        print(seed["seed"], seed["lava"], flush=True)
-    atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
+        print(seed["seed"], "stock", seed["lava, Loihi's rule"], flush=True)
+        atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
     return found
+
+
+def beside(integer: Graph, learning: Learning, episodes: int) -> dict[str, Any]:
+    """Greedy answers in Lava and on the reference, which always has the exact rule, in the same episodes."""
+    right, start = dict[str, torch.Tensor](), 0.0
+    for name, simulator in (("reference", ReferenceBackend()), ("lava", LavaBackend(learning=learning))):
+        generator, start = torch.Generator().manual_seed(99), time.perf_counter()
+        with torch.no_grad(), simulator.step_session(integer, n_samples=1) as session:
+            agent = partial(Deployed, integer, session, PlasticSNNConfig().steps)
+            played = [play(agent(), CueReward(TASK, 1, generator), generator, greedy=True).right for _ in range(episodes)]
+        right[name] = torch.cat(played, 1)
+    return {
+        "episodes": episodes,
+        "accuracy": {name: answers.float().mean(1).tolist() for name, answers in right.items()},
+        "answers_equal": float((right["reference"] == right["lava"]).float().mean()),
+        "wall_s": time.perf_counter() - start,
+    }
+
+
+def eligibilities(integer: Graph, episodes: int = 64) -> dict[str, np.ndarray]:
+    """E of the plastic projections at the end of each step of the environment, in episodes of their own, on the reference."""
+    seen: dict[str, list[np.ndarray]] = {q.name: [] for q in integer.plastic}
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad(), ReferenceBackend().step_session(integer, n_samples=episodes) as session:
+        agent = Deployed(integer, session, PlasticSNNConfig().steps)
+
+        def watched(spikes: torch.Tensor, third: torch.Tensor) -> torch.Tensor:
+            answer = agent(spikes, third)
+            for name, kept in seen.items():
+                kept.append(session.plastic(name)["E"].ravel())
+            return answer
+
+        play(watched, CueReward(TASK, episodes, generator), generator, greedy=True)
+    return {name: np.concatenate(kept) for name, kept in seen.items()}
 
 
 def main(args: Args) -> dict[str, Any]:

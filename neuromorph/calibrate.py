@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from neuromorph.backends.base import Inputs, Progress
+from neuromorph.backends.base import Inputs, Progress, ThirdFactors
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.errors import GraphError, QuantizationError
 from neuromorph.graph.graph import Graph
 from neuromorph.grid import Grid
 from neuromorph.hardware import HardwareProfile
 from neuromorph.quantize import quantize
+from neuromorph.quantize_plastic import quantize_third_factors
 from neuromorph.recording import Recording
 
 SCALES = tuple(2 ** (k / 8) for k in (-6, -5, -4, -3, -2, -1, 1, 2))
@@ -53,21 +54,29 @@ class Calibration:
         return asdict(self)
 
 
-def calibrate(graph: Graph, profile: HardwareProfile, inputs: Inputs, *, progress: Progress | None = None) -> Calibration:
+def calibrate(
+    graph: Graph,
+    profile: HardwareProfile,
+    inputs: Inputs,
+    *,
+    third_factors: ThirdFactors | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
     """Scales and weight exponents of least mismatch (the sum of its two parts) between the float and the integer reference.
 
     One pass of coordinate descent from what `quantize` chooses: for each population some scales, its exponents chosen anew,
     and for each projection one exponent less, which halves the rounding and clips the heaviest weights. What lowers the
     mismatch stays, so it is never above that of `quantize`. Nothing is drawn; equal arguments give equal grids.
 
-    `inputs`: spikes of some samples (of training, not of the test). `progress`: called with grids tried and in all.
+    `inputs`: spikes of some samples (of training, not of the test); `third_factors`: of plastic graphs, their signals in these samples, as
+    the float graph takes them. `progress`: called with grids tried and in all.
 
     Raises:
         QuantizationError: see `quantize`; or the graph holds integers already.
     """
     if graph.precision == "integer":
         raise QuantizationError("Calibrate: the graph holds integers already; give the float graph that they were made of.")
-    search = _Search(graph, profile, inputs)
+    search = _Search(graph, profile, inputs, third_factors or {})
     plain = search.best
     neurons = [p.name for p in graph.neurons]
     total = sum(len(SCALES) + len(graph.incoming(name)) for name in neurons)
@@ -83,7 +92,7 @@ def calibrate(graph: Graph, profile: HardwareProfile, inputs: Inputs, *, progres
 def mismatch(floats: Recording, integers: Recording, scales: Mapping[str, float]) -> Mismatch:
     """Of two recordings on the same inputs; `scales`: integer units of v per unit of float v, by population."""
     differing = sum(int(np.count_nonzero(s.to_dense() != integers.spikes[name].to_dense())) for name, s in floats.spikes.items())
-    error = sum(float(np.square(integers.readouts[name] / scales[name] - y).sum()) for name, y in floats.readouts.items())
+    error = sum((float(np.square(integers.readouts[name] / scales[name] - y).sum()) for name, y in floats.readouts.items()), 0.0)
     power = sum(float(np.square(y).sum()) for y in floats.readouts.values())
     return Mismatch(differing / max(sum(len(s) for s in floats.spikes.values()), 1), float(np.sqrt(error / power)) if power else error)
 
@@ -91,10 +100,10 @@ def mismatch(floats: Recording, integers: Recording, scales: Mapping[str, float]
 class _Search:
     """The best integer graph so far."""
 
-    def __init__(self, graph: Graph, profile: HardwareProfile, inputs: Inputs) -> None:
-        self.graph, self.profile, self.inputs = graph, profile, inputs
+    def __init__(self, graph: Graph, profile: HardwareProfile, inputs: Inputs, third: ThirdFactors) -> None:
+        self.graph, self.profile, self.inputs, self.third = graph, profile, inputs, third
         self.integer, _ = quantize(graph, profile)
-        self.floats = ReferenceBackend().run(graph, inputs)
+        self.floats = ReferenceBackend().run(graph, inputs, third_factors=third)
         self.best = self._mismatch(self.integer)
         self.tried = 1
 
@@ -120,4 +129,6 @@ class _Search:
             self.integer, self.best = integer, found
 
     def _mismatch(self, integer: Graph) -> Mismatch:
-        return mismatch(self.floats, ReferenceBackend().run(integer, self.inputs), Grid.of(integer).scales)
+        third = quantize_third_factors(integer, self.third)
+        found = ReferenceBackend().run(integer, self.inputs, third_factors=third)
+        return mismatch(self.floats, found, Grid.of(integer).scales)

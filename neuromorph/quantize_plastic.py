@@ -6,7 +6,7 @@ alpha share the scale of their target's potential.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -109,6 +109,36 @@ def quantize_third_factors(integer: Graph, signals: Mapping[str, np.ndarray]) ->
             raise QuantizationError(f"Third factor {name!r}: the graph's metadata have no scale for it (they have: {known}).")
         found[name] = np.rint(np.asarray(signal) * float(integer.metadata[PREFIX + name])).astype(np.int64)
     return found
+
+
+def limit_eligibility(integer: Graph, observed: Mapping[str, np.ndarray], share: float = 0.99) -> Graph:
+    """The integer graph with E bounded where this `share` of |E| lies, so that a chip's tags of 8 bits resolve what is common.
+
+    `observed`: E of some samples by projection, as recordings and sessions give it; zeros do not count. Projections that are not in it
+    stay as they are.
+
+    Raises:
+        QuantizationError: no such plastic projection of integers, a share that is not above 0 and at most 1, or E is 0 throughout.
+    """
+    if not 0 < share <= 1:
+        raise QuantizationError(f"limit_eligibility: share is {share:g}; it must be above 0 and at most 1.")
+    known = {q.name: q for q in integer.plastic if q.plasticity and q.plasticity.fixed}
+    limits = dict[str, int]()
+    for name, e in observed.items():
+        if name not in known:
+            raise QuantizationError(f"Projection {name!r} has no rule in integers; those that have: {', '.join(known) or 'none'}.")
+        size = np.abs(e[e != 0])
+        if not size.size:
+            raise QuantizationError(f"Projection {name!r}: E is 0 throughout, so it has no common size; observe samples that spike.")
+        limits[name] = max(1, int(np.quantile(size, share)))
+    return replace(integer, projections=tuple(_limited(q, limits[q.name]) if q.name in limits else q for q in integer.projections))
+
+
+def _limited(q: Projection, largest: int) -> Projection:
+    rule = q.plasticity
+    assert rule is not None, "checked above"
+    assert rule.fixed is not None, "checked above"
+    return replace(q, plasticity=replace(rule, fixed=replace(rule.fixed, eligibility_max=min(largest, rule.fixed.eligibility_max))))
 
 
 def _power_of_two(x: float) -> float:

@@ -89,3 +89,31 @@ def test_loihi_rules_are_printed_or_refused_with_the_reason(tmp_path: Path) -> N
     told = json.loads(call("lava", "rules", tmp_path / "own.h5", "--json", code=1))["rules"]["in->n"]
     assert told["rule"] is None
     assert "alpha" in told["refused"]
+
+
+def test_quantize_for_loihis_own_rules(tmp_path: Path) -> None:
+    """An alpha a synapse becomes a few, eligibilities are bounded by samples, and `lava rules` prints every rule."""
+    from tests.test_share_alpha import REWARDS, network, spikes
+
+    save(tmp_path / "m.h5", network(np.random.default_rng(3).normal(0, 1, 40)))
+    save_spikes(tmp_path / "x.h5", {"i": spikes()})
+    np.savez(tmp_path / "third.npz", **REWARDS)
+    samples = ("--eligibility", tmp_path / "x.h5", "--third-factors", tmp_path / "third.npz")
+    args = ("quantize", tmp_path / "m.h5", "-o", tmp_path / "i.h5", "--share-alpha", 2, *samples)
+    (told,) = json.loads(call(*args, "--json"))["shared_alpha"]
+    assert told["name"] == "i->n"
+    assert len(told["alphas"]) == 4
+    assert "Shared alphas" in call(*args)
+    assert len(json.loads(call("lava", "rules", tmp_path / "i.h5", "--json"))["rules"]) == 4
+
+
+def test_calibration_takes_third_factors(tmp_path: Path) -> None:
+    from tests.test_share_alpha import REWARDS, network, spikes
+
+    save(tmp_path / "m.h5", network(np.random.default_rng(3).normal(0, 1, 40)))
+    save_spikes(tmp_path / "x.h5", {"i": spikes()})
+    np.savez(tmp_path / "third.npz", **REWARDS)
+    args = ("quantize", tmp_path / "m.h5", "-o", tmp_path / "i.h5", "--calibrate", tmp_path / "x.h5")
+    told = json.loads(call(*args, "--third-factors", tmp_path / "third.npz", "--json"))["calibration"]
+    assert told["mismatch"]["spikes"] <= told["plain"]["spikes"] + told["plain"]["readout"]
+    assert "reward" in str(runner.invoke(app, [str(a) for a in args]).exception)  # without its signals

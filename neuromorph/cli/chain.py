@@ -1,5 +1,6 @@
 """Commands on saved graphs: look at one, quantise it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from neuromorph.cli.output import Json, cell, emit, progress_bar, table
 from neuromorph.cli.plasticity import report_table, rules, rules_table
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.table import Table
 
     from neuromorph.calibrate import Calibration
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from neuromorph.graph import Graph
     from neuromorph.hardware import HardwareProfile
     from neuromorph.quantize import QuantizationReport
+    from neuromorph.share_alpha import SharedAlpha
+    from neuromorph.spikes import Spikes
 
 SIGNS = {"mixed": "+-", "excitatory": "+", "inhibitory": "-"}
 
@@ -74,11 +78,15 @@ def quantize(
     cluster: Annotated[bool, typer.Option("--cluster", help="Bring constants to as few settings as a core can hold.")] = False,
     seed: Annotated[int, typer.Option(help="Of the clustering and of stochastic rounding; the same seed gives the same graph.")] = 0,
     rounding: Annotated[str, typer.Option(help="Of plastic synapses while they learn: stochastic or nearest.")] = "stochastic",
+    share_alpha: Annotated[int, typer.Option(min=0, help="Split plastic projections into ones of one alpha, of at most N sizes.")] = 0,
+    eligibility: Annotated[Path | None, typer.Option(help="Spike file: bound E where 99 % of it lies on its samples.")] = None,
+    third_factors: Annotated[Path | None, typer.Option(help="Third factors (.npz) on the samples of --calibrate or --eligibility.")] = None,
     as_json: Json = False,
 ) -> None:
     """Turn a float graph into the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
 
     With --calibrate, into those that fire most like the floats on sample spikes: it takes a while (some 50 simulations).
+    With --share-alpha 3 --eligibility FILE, plastic projections become what Loihi's own learning rules can express.
     With --cluster, decays, refractory periods and thresholds that differ from neuron to neuron share settings, as few as
     a core of the chip can hold; without it none is changed, and the table shows how many there are.
 
@@ -90,20 +98,25 @@ def quantize(
     from neuromorph.graph import load, save
     from neuromorph.hardware import load_profile
     from neuromorph.quantize import quantize as to_integers
+    from neuromorph.share_alpha import share_alpha as share_alphas
 
     chip = load_profile(profile)
-    floats = load(model)
-    found = _calibrate(floats, chip, calibrate, samples, as_json) if calibrate else None
+    floats, shared = share_alphas(load(model), share_alpha) if share_alpha else (load(model), ())
+    signals = _signals(third_factors, samples)
+    found = _calibrate(floats, chip, calibrate, samples, signals, as_json) if calibrate else None
     graph, report = to_integers(floats, chip, found.grid if found else None, rounding=_rounding(rounding), seed=seed)
+    graph = _bounded(graph, eligibility, samples, signals) if eligibility else graph
     graph, clustered = cluster_constants(graph, chip, np.random.default_rng(seed)) if cluster else (graph, None)
     target = out or model.with_suffix(f".{chip.id}.h5")
     save(target, graph)
     data = {"file": str(target), **report.to_dict(), "calibration": found.to_dict() if found else None}
+    data["shared_alpha"] = [asdict(each) for each in shared]
     emit(
         as_json,
         {**data, "clusters": clustered.to_dict() if clustered else None},
         *_quantization_tables(f"{target}: integers for {chip.id}", report, _improvement(found)),
         *([_cluster_table(clustered)] if clustered else []),
+        *([_shared_table(shared)] if shared else []),
     )
 
 
@@ -156,15 +169,42 @@ def _of(number: int, allowed: int | None) -> str:
     return f"{number} of {allowed}" if allowed is not None else str(number)
 
 
-def _calibrate(graph: "Graph", chip: "HardwareProfile", inputs: Path, samples: int, quiet: bool) -> "Calibration":
+def _calibrate(
+    graph: "Graph", chip: "HardwareProfile", inputs: Path, samples: int, signals: "dict[str, np.ndarray]", quiet: bool
+) -> "Calibration":
+    from neuromorph.calibrate import calibrate
+
+    with progress_bar("calibrate", quiet, "grids") as progress:
+        return calibrate(graph, chip, _first(inputs, samples), third_factors=signals, progress=progress)
+
+
+def _bounded(graph: "Graph", inputs: Path, samples: int, signals: "dict[str, np.ndarray]") -> "Graph":
+    from neuromorph.backends import backend
+    from neuromorph.quantize_plastic import limit_eligibility, quantize_third_factors
+
+    plastic = [q.name for q in graph.plastic]
+    third = quantize_third_factors(graph, signals)
+    seen = backend("reference").run(graph, _first(inputs, samples), states=plastic, third_factors=third)
+    return limit_eligibility(graph, {name: seen.states[name]["E"] for name in plastic if "E" in seen.states[name]})
+
+
+def _first(path: Path, samples: int) -> "dict[str, Spikes]":
     import numpy as np
 
-    from neuromorph.calibrate import calibrate
     from neuromorph.spikes import load_spikes
 
-    spikes = {name: s.select(np.arange(min(samples, s.n_samples))) for name, s in load_spikes(inputs).items()}
-    with progress_bar("calibrate", quiet, "grids") as progress:
-        return calibrate(graph, chip, spikes, progress=progress)
+    return {name: s.select(np.arange(min(samples, s.n_samples))) for name, s in load_spikes(path).items()}
+
+
+def _signals(path: Path | None, samples: int) -> "dict[str, np.ndarray]":
+    from neuromorph.cli.simulate import load_third_factors
+
+    return load_third_factors(path, samples) if path else {}
+
+
+def _shared_table(shared: "tuple[SharedAlpha, ...]") -> "Table":
+    rows = [(s.name, ", ".join(f"{alpha:.3g}" for alpha in s.alphas), s.fixed, 100 * s.error) for s in shared]
+    return table("Shared alphas", ["projection", "alphas", "not plastic", "error %"], rows)
 
 
 def _improvement(found: "Calibration | None") -> str | None:
