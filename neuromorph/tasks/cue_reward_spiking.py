@@ -24,16 +24,23 @@ GAIN = 2.8
 """Of reward times answer: one pair of spikes raises E by eta, about 0.05 with an eligibility of 20 ms, and so H by 0.14 of its clip."""
 
 
-def channels(config: CueRewardConfig) -> int:
-    """Two a bit of the cue, go, reward two, answers two, and one that always fires."""
-    return 2 * config.bits + 6
+OUTCOMES = 4
+"""Channels of the pairs of answer and reward."""
+
+
+def channels(config: CueRewardConfig, *, outcomes: bool = False) -> int:
+    """Two a bit of the cue, go, reward two, answers two, and one that always fires; where asked for, the outcomes."""
+    return 2 * config.bits + 6 + OUTCOMES * outcomes
 
 
 def spikes_of(x: Float[Tensor, "batch n_in"], config: CueRewardConfig) -> Float[Tensor, "batch channels"]:
-    """The environment's inputs as spikes 0 or 1."""
+    """The environment's inputs as spikes 0 or 1. Outcomes come last: no and yes rewarded, no and yes punished."""
     bits, reward = x[:, : config.bits], x[:, config.bits + 2 : config.bits + 3]
     go, answers = x[:, config.bits : config.bits + 1], x[:, config.bits + 3 :]
-    return torch.cat([bits > 0, bits < 0, go > 0, reward > 0, reward < 0, answers > 0, torch.ones_like(go) > 0], 1).to(x.dtype)
+    answered = answers > 0
+    outcomes = torch.cat([answered & (reward > 0), answered & (reward < 0)], 1)
+    shown = (bits > 0, bits < 0, go > 0, reward > 0, reward < 0, answered, torch.ones_like(go) > 0, outcomes)
+    return torch.cat(shown, 1).to(x.dtype)
 
 
 def third_factor(x: Float[Tensor, "batch n_in"], config: CueRewardConfig) -> Float[Tensor, " batch"]:
@@ -50,7 +57,7 @@ class Played(NamedTuple):
 
 
 type Respond = Callable[[Tensor, Tensor], Tensor]
-"""From spikes [B, channels] and third factors [B] of a step of the environment to the logit of answering yes [B]."""
+"""From spikes [B, channels with outcomes] and third factors [B] of a step of the environment to the logit of answering yes [B]."""
 
 
 def play(respond: Respond, env: CueReward, generator: torch.Generator, *, greedy: bool) -> Played:
@@ -85,7 +92,9 @@ def accuracy(
 
 
 class Trained:
-    """A torch network in an episode. `learning`: without it the third factor is 0, and nothing is written."""
+    """A torch network in an episode, which sees as many channels as it has inputs. `learning`: without it the third factor that is given
+    is 0, and nothing is written (a modulator is silenced by its weights).
+    """
 
     def __init__(self, model: PlasticSNN, batch: int, *, learning: bool = True) -> None:
         self.model, self.learning = model, learning
@@ -93,7 +102,8 @@ class Trained:
         self.spikes: list[Tensor] = []
 
     def __call__(self, spikes: Tensor, third: Tensor) -> Tensor:
-        y, self.state, z = self.model.block(spikes.to(self.model.w), self.state, third.to(self.model.w) if self.learning else None)
+        seen = spikes[:, : self.model.n_in].to(self.model.w)
+        y, self.state, z = self.model.block(seen, self.state, third.to(self.model.w) if self.learning else None)
         self.spikes.append(z)
         return y[:, 0]
 
@@ -106,12 +116,13 @@ class Deployed:
         session.reset()
 
     def __call__(self, spikes: Tensor, third: Tensor) -> Tensor:
-        (name,), (readout,) = (p.name for p in self.graph.inputs), (p.name for p in self.graph.readouts)
-        fired, signal = spikes.numpy() > 0, third.numpy().astype(np.float64) * self.learning
-        given = quantize_third_factors(self.graph, {THIRD_FACTOR: signal}) if self.graph.precision == "integer" else {THIRD_FACTOR: signal}
-        none = {THIRD_FACTOR: np.zeros_like(given[THIRD_FACTOR])}
-        asked = bool(self.graph.third_factors)
+        (source,), readout = self.graph.inputs, self.graph.readouts[0].name
+        name, fired, signal = source.name, spikes[:, : source.n].numpy() > 0, third.numpy().astype(np.float64) * self.learning
+        given = {THIRD_FACTOR: signal} if self.graph.third_factors else {}
+        if self.graph.precision == "integer":
+            given = quantize_third_factors(self.graph, given)
+        none = {signal_name: np.zeros_like(value) for signal_name, value in given.items()}
         for _ in range(self.steps - 1):
-            self.session.step({name: fired}, none if asked else {})
-        found = self.session.step({name: fired}, given if asked else {})
+            self.session.step({name: fired}, none)
+        found = self.session.step({name: fired}, given)
         return torch.from_numpy(found.readouts[readout][:, 0].astype(np.float64))

@@ -24,24 +24,40 @@ TASK = CueRewardConfig(bits=8, cues=4, steps=32, least_blanks=0, most_blanks=0)
 
 @dataclass(frozen=True)
 class CueRewardTraining:
-    """`updates` of Adam, each on `batch` episodes; `record_every`: updates between two entries of the history, each saved."""
+    """`updates` of Adam, each on `batch` episodes, the modulator's weights at a rate of their own; `record_every`: updates between two
+    entries of the history, each saved.
+    """
 
     updates: int = 2400
     batch: int = 32
     lr: float = 2e-2
+    lr_modulator: float = 3e-3
     clip_norm: float = 2.0
     record_every: int = 100
 
 
 def network(config: PlasticSNNConfig, seed: int, task: CueRewardConfig = TASK) -> PlasticSNN:
-    """Inputs of the cue are weaker than those of go, reward and answer; the one that always fires drives all alike."""
-    made = PlasticSNN(config, channels(task), 1, generator=torch.Generator().manual_seed(seed))
-    of_bits, others = 2 * task.bits, (channels(task) / 2) ** 0.5
+    """Inputs of the cue are weaker than those of go, reward and answer; the one that always fires drives all alike; outcomes, which a
+    network with a modulator sees, drive none at first.
+    """
+    n_in, of_bits, always = channels(task, outcomes=config.modulator), 2 * task.bits, channels(task) - 1
+    made = PlasticSNN(config, n_in, 1, generator=torch.Generator().manual_seed(seed))
+    others = (n_in / 2) ** 0.5
     with torch.no_grad():
         made.w_in[:, :of_bits] *= others / task.bits**0.5
-        made.w_in[:, of_bits:-1] *= others
-        made.w_in[:, -1] = 0.5
+        made.w_in[:, of_bits:always] *= others
+        made.w_in[:, always] = 0.5
+        made.w_in[:, always + 1 :] = 0.0
     return made
+
+
+def groups(model: PlasticSNN, training: CueRewardTraining) -> list[dict[str, Any]]:
+    """Parameters of Adam with their rates. The modulator's are slow: what it writes before the rest can use it is noise, which an optimiser
+    gets rid of by silencing the network.
+    """
+    slow = [p for name, p in model.named_parameters() if name == "w_mod"]
+    rest = [p for name, p in model.named_parameters() if name != "w_mod"]
+    return [{"params": rest, "lr": training.lr}, *([{"params": slow, "lr": training.lr_modulator}] if slow else [])]
 
 
 def train(
@@ -57,7 +73,7 @@ def train(
     last save in `folder`.
     """
     generator = torch.Generator().manual_seed(1000 + seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=training.lr)
+    optimizer = torch.optim.Adam(groups(model, training))
     env = CueReward(task, training.batch, generator)  # draws episodes, so before the generator of a stopped run comes back
     first, history, before = 0, list[dict[str, Any]](), 0.0
     if has_state(folder):

@@ -10,12 +10,13 @@ from torch import Tensor
 from neuromorph.graph import ALIF, LI, LIF, Graph, Input, Plasticity, Projection
 from neuromorph.train.plastic_snn import PlasticSNN
 
-THIRD_FACTOR = "reward"
+THIRD_FACTOR, MODULATOR = "reward", "modulator"
 
 
 def export_plastic(model: PlasticSNN, metadata: Mapping[str, str] | None = None) -> Graph:
     """Populations "input", "hidden" (ALIF where any neurons adapt, of kappa 0 for the others) and "readout"; the recurrent projection is
-    plastic by the signal "reward". Every recurrent synapse is kept, also one of no weight.
+    plastic by the signal "reward", or by the readout "modulator" of a network that has one. Every recurrent synapse is kept, also one of no
+    weight.
     """
     c = model.config
     hidden = LIF.of("hidden", c.n, decay_v=c.decay(c.tau_m), v_th=c.v_th)
@@ -31,7 +32,7 @@ def export_plastic(model: PlasticSNN, metadata: Mapping[str, str] | None = None)
             eta=1 - c.decay(c.tau_e),
             decay_pre=c.decay(c.tau_pre),
             clip=c.clip,
-            third_factor=THIRD_FACTOR,
+            third_factor=MODULATOR if c.modulator else THIRD_FACTOR,
             third_limit=c.third_limit,
             post_offset=c.post_offset,
         )
@@ -41,7 +42,11 @@ def export_plastic(model: PlasticSNN, metadata: Mapping[str, str] | None = None)
         recurrent,
         Projection.from_dense("hidden", "readout", _array(model.w_out).T),
     )
-    return Graph(c.dt, (Input("input", model.n_in), hidden, readout), projections, dict(metadata or {}))
+    populations = Input("input", model.n_in), hidden, readout
+    if c.modulator:
+        populations = *populations, LI.of(MODULATOR, 1, decay_v=c.decay(c.tau_mod), gain=1.0)
+        projections = *projections, Projection.from_dense("input", MODULATOR, _array(model.w_mod).T)
+    return Graph(c.dt, populations, projections, dict(metadata or {}))
 
 
 def _everything(source: str, target: str, weights: np.ndarray) -> Projection:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.hardware import load_profile
 from neuromorph.quantize import quantize
 from neuromorph.tasks.cue_reward import CueReward, CueRewardConfig
-from neuromorph.tasks.cue_reward_spiking import GAIN, Deployed, Trained, channels, play, spikes_of, third_factor
+from neuromorph.tasks.cue_reward_spiking import GAIN, Deployed, Played, Respond, Trained, channels, play, spikes_of, third_factor
 from neuromorph.tasks.cue_reward_training import CueRewardTraining, network, train
-from neuromorph.train.plastic_snn import PlasticSNNConfig
+from neuromorph.train.plastic_snn import PlasticSNN, PlasticSNNConfig
 from neuromorph.train.plastic_snn_export import export_plastic
 
 ROOT = Path(__file__).parents[2]
@@ -26,10 +27,66 @@ CONFIG = PlasticSNNConfig(n=12, steps=3)
 def test_what_the_environment_shows() -> None:
     """Bits 1, -1, 1, no go, time 0.5, reward -1 for the answer 1; then a go cue."""
     x = torch.tensor([[1.0, -1.0, 1.0, 0.0, 0.5, -1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0, 0.9, 0.0, 0.0, 0.0]])
-    wanted = [[1, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 1], [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]
+    wanted = [[1, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0]]
     assert spikes_of(x, TASK).tolist() == wanted
-    assert channels(TASK) == len(wanted[0])
+    assert channels(TASK, outcomes=True) == len(wanted[0])
+    assert channels(TASK) == len(wanted[0]) - 4
     assert third_factor(x, TASK).tolist() == pytest.approx([-GAIN, 0.0])
+
+
+def test_outcomes_are_pairs_of_answer_and_reward() -> None:
+    """A row for each: no and yes rewarded, no and yes punished."""
+    x = torch.tensor([[0.0] * 5 + [reward, 1.0 - yes, float(yes)] for reward in (1.0, -1.0) for yes in (0, 1)])
+    assert torch.equal(spikes_of(x, TASK)[:, -4:], torch.eye(4))
+
+
+def episodes(agent: Respond) -> Played:
+    """Four, always the same, with answers sampled alike."""
+    return play(agent, CueReward(TASK, 4, torch.Generator().manual_seed(1)), torch.Generator().manual_seed(2), greedy=False)
+
+
+def with_modulator(seed: int) -> PlasticSNN:
+    """One that tells outcomes apart, in float64."""
+    model = network(replace(CONFIG, modulator=True), seed, TASK).double()
+    with torch.no_grad():
+        model.w_mod[0, -4:] = torch.tensor([-0.7, 0.7, 0.7, -0.7])
+    return model
+
+
+def test_a_modulator_of_its_own_needs_no_third_factor() -> None:
+    """Deployed as trained, floats to 1e-10; and what it writes is due to its weights alone."""
+    model = with_modulator(0)
+    graph = export_plastic(model)
+    assert graph.third_factors == {}
+    with torch.no_grad(), ReferenceBackend().step_session(graph, n_samples=4) as session:
+        agents = Trained(model, 4), Deployed(graph, session, CONFIG.steps)
+        played = [
+            play(a, CueReward(TASK, 4, torch.Generator().manual_seed(1)), torch.Generator().manual_seed(2), greedy=False) for a in agents
+        ]
+        written = session.plastic("hidden->hidden")["H"]
+        torch.testing.assert_close(played[0].logits, played[1].logits, rtol=0, atol=1e-10)
+        assert np.abs(written).max() > 0
+        model.w_mod.zero_()
+        silent = Trained(model, 4)
+        episodes(silent)
+    assert not silent.state.H.any()
+
+
+def test_a_modulator_learns_in_integers() -> None:
+    integer, _ = quantize(export_plastic(with_modulator(0)), load_profile("loihi2"))
+    with torch.no_grad(), ReferenceBackend().step_session(integer, n_samples=4) as session:
+        play(Deployed(integer, session, CONFIG.steps), CueReward(TASK, 4, torch.Generator().manual_seed(1)), torch.Generator(), greedy=True)
+        H = session.plastic("hidden->hidden")["H"]
+    assert 0.01 < np.abs(H).max() / integer.plastic[0].plasticity.clip <= 1
+
+
+def test_a_modulator_is_trained_at_a_rate_of_its_own(tmp_path: Path) -> None:
+    """It starts at 0 and moves by its rate, Adam's first step."""
+    model = network(replace(CONFIG, modulator=True), 0, TASK)
+    train(model, CueRewardTraining(1, batch=4, lr=1e-2, lr_modulator=1e-4), 0, tmp_path, task=TASK)
+    moved = model.w_mod[model.w_mod != 0].abs()
+    assert len(moved) >= 4
+    torch.testing.assert_close(moved, torch.full_like(moved, 1e-4), rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("learning", [True, False])

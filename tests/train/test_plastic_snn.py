@@ -41,6 +41,7 @@ def by_the_equations(net: PlasticSNN, x: torch.Tensor, third: torch.Tensor):
     z, v, a, p = (torch.zeros(batch, c.n, dtype=torch.float64) for _ in range(4))
     y, theta = torch.zeros(batch, net.n_out, dtype=torch.float64), torch.ones_like(z)
     H, E = (torch.zeros(batch, c.n, c.n, dtype=torch.float64) for _ in range(2))
+    read = torch.zeros(batch, 1, dtype=torch.float64)
     eta, outputs, spikes, spike = 1 - c.decay(c.tau_e), [], [], bellec(c.gamma)
     for t in range(len(x) * c.steps):
         arrives = x[(t - 1) // c.steps] if t else torch.zeros_like(x[0])
@@ -53,6 +54,9 @@ def by_the_equations(net: PlasticSNN, x: torch.Tensor, third: torch.Tensor):
         z = spike(v, theta)
         spikes.append(z)
         m = third[t // c.steps] if t % c.steps == c.steps - 1 else torch.zeros(batch, dtype=torch.float64)
+        if c.modulator:
+            read = c.decay(c.tau_mod) * read + arrives @ net.w_mod.t()
+            m = read[:, 0]
         H = torch.clamp(H + m.clamp(-c.third_limit, c.third_limit)[:, None, None] * E, -c.clip, c.clip)
         E = (1 - eta) * E + eta * torch.einsum("bj,bi->bji", z - c.post_offset, p)
         if t % c.steps == c.steps - 1:
@@ -60,9 +64,14 @@ def by_the_equations(net: PlasticSNN, x: torch.Tensor, third: torch.Tensor):
     return torch.stack(outputs), H, E, torch.stack(spikes)
 
 
-@pytest.mark.parametrize(("batch", "alpha"), [(1, "synapse"), (30, "synapse"), (30, "one")])
-def test_blocks_are_steps_of_the_equations(batch: int, alpha: str) -> None:
-    net, (x, third) = model(alpha=alpha), episode(1, batch=batch)
+@pytest.mark.parametrize(
+    ("batch", "changes"), [(1, {}), (30, {}), (30, {"alpha": "one"}), (1, {"modulator": True}), (30, {"modulator": True})]
+)
+def test_blocks_are_steps_of_the_equations(batch: int, changes: dict) -> None:
+    net, (x, third) = model(**changes), episode(1, batch=batch)
+    if net.config.modulator:
+        with torch.no_grad():
+            net.w_mod.copy_(torch.tensor([[0.5, -1.0, 0.7, 2.0, -3.0]]))
     cotangent = torch.randn(len(x), batch, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     outputs, state, spikes = run(net, x, third)
     (outputs * cotangent).sum().backward()
