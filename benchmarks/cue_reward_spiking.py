@@ -36,7 +36,7 @@ from neuromorph.quantize import quantize
 from neuromorph.quantize_plastic import limit_eligibility
 from neuromorph.share_alpha import share_alpha
 from neuromorph.tasks.cue_reward import CueReward, bayes_ceiling
-from neuromorph.tasks.cue_reward_spiking import Deployed, Respond, Trained, accuracy, play
+from neuromorph.tasks.cue_reward_spiking import OUTCOMES, Deployed, Respond, Trained, accuracy, play
 from neuromorph.tasks.cue_reward_training import TASK, CueRewardTraining, network, train
 from neuromorph.train.plastic_snn import PlasticSNN, PlasticSNNConfig
 from neuromorph.train.plastic_snn_export import export_plastic
@@ -61,11 +61,19 @@ class Args:
     out: Path = HERE / "results" / "cue_reward_spiking.json"
 
 
-def trained(args: Args, plastic: bool, seed: int) -> tuple[PlasticSNN, list[dict[str, Any]]]:
+KINDS = {
+    "plastic": (PlasticSNNConfig(), 1.0),
+    "fixed": (PlasticSNNConfig(plastic=False), 0.1),
+    "modulator": (PlasticSNNConfig(modulator=OUTCOMES), 0.25),
+}
+"""Networks, and shares of the learning rate at which they are trained."""
+
+
+def trained(args: Args, kind: str, seed: int) -> tuple[PlasticSNN, list[dict[str, Any]]]:
     """The network after its updates, and its history; goes on where it was stopped."""
-    name = f"{'plastic' if plastic else 'fixed'}-{seed}"
-    model = network(PlasticSNNConfig(plastic=plastic), seed)
-    training = CueRewardTraining(args.updates, args.batch, args.lr if plastic else args.lr / 10, args.clip_norm)
+    name, (config, share) = f"{kind}-{seed}", KINDS[kind]
+    model = network(config, seed)
+    training = CueRewardTraining(args.updates, args.batch, args.lr * share, clip_norm=args.clip_norm)
     with Progress() as bar:
         task = bar.add_task(name, total=args.updates)
         history = train(model, training, seed, args.states / name, progress=lambda done, _: bar.update(task, completed=done))
@@ -88,7 +96,7 @@ def deployed(graph: Graph, name: str, size: int, *, learning: bool = True) -> It
 
 def contestant(args: Args, seed: int) -> dict[str, Any]:
     """One seed: trained with and without plasticity; accuracies by trial of all that is compared."""
-    (model, history), (control, control_history) = (trained(args, plastic, seed) for plastic in (True, False))
+    (model, history), (control, control_history) = (trained(args, kind, seed) for kind in ("plastic", "fixed"))
     graph = export_plastic(model, {"task": "cue_reward", "training": json.dumps(asdict(model.config))})
     integer, report = quantize(graph, load_profile("loihi2"))
     args.models.mkdir(exist_ok=True)
@@ -109,6 +117,32 @@ def contestant(args: Args, seed: int) -> dict[str, Any]:
         "greedy": found,
         "plastic_report": [asdict(r) for r in report.plastic],
     }
+
+
+def by_itself(args: Args, seed: int) -> dict[str, Any]:
+    """A network with a modulator of its own: no third factor is given to it."""
+    model, history = trained(args, "modulator", seed)
+    graph = export_plastic(model, {"task": "cue_reward", "training": json.dumps(asdict(model.config))})
+    integer, _ = quantize(graph, load_profile("loihi2"))
+    save(args.models / f"cue_reward_modulator_{seed}.h5", graph)
+    found = {"trained": greedy(lambda n: nullcontext(Trained(model, n)), args.episodes)}
+    for name, episodes in args.simulators:
+        found[f"{name}, float"] = greedy(partial(deployed, graph, name), episodes)
+        found[f"{name}, integers"] = greedy(partial(deployed, integer, name), episodes)
+    weights = model.w_mod.detach()[0].tolist()
+    with torch.no_grad():
+        model.w_mod.zero_()
+    found["modulator silenced"] = greedy(lambda n: nullcontext(Trained(model, n)), args.episodes)
+    return {"updates": args.updates, "history": history, "greedy": found, "weights": weights}
+
+
+def add(args: Args, name: str, found_of: Callable[[int], dict[str, Any]]) -> None:
+    """An entry of every seed in results that exist already."""
+    found = json.loads(args.out.read_text())
+    for seed in found["seeds"]:
+        seed[name] = found_of(seed["seed"])
+        print(seed["seed"], name, seed[name].get("greedy"), flush=True)
+        atomic_write(args.out, (json.dumps(found, indent=1) + "\n").encode())
 
 
 def in_lava(args: Args, episodes: int) -> dict[str, Any]:
@@ -170,7 +204,6 @@ def eligibilities(integer: Graph, episodes: int = 64) -> dict[str, np.ndarray]:
 
 
 def main(args: Args) -> dict[str, Any]:
-    torch.set_num_threads(1)
     found: dict[str, Any] = {"args": {k: v.name if isinstance(v, Path) else v for k, v in asdict(args).items()}, "machine": machine()}
     found["bayes"], found["seeds"] = bayes_ceiling(TASK.cues, 8), []
     for seed in range(args.seeds):
@@ -206,8 +239,16 @@ if __name__ == "__main__":
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--lava", type=int, metavar="EPISODES", help="play so many in Lava too, with the networks of a run that is done")
     parser.add_argument("--out", type=Path, default=Args.out)
+    parser.add_argument(
+        "--modulator", type=int, metavar="UPDATES", help="train networks with modulators of their own, for results that exist"
+    )
     given = parser.parse_args()
-    if given.lava:
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if given.modulator:
+        chosen = Args(updates=given.modulator, out=given.out)
+        add(chosen, "modulator", partial(by_itself, chosen))
+    elif given.lava:
         in_lava(Args(out=given.out), given.lava)
     elif given.smoke:
         folder = given.out.parent

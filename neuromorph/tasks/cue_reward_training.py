@@ -40,7 +40,7 @@ def network(config: PlasticSNNConfig, seed: int, task: CueRewardConfig = TASK) -
     """Inputs of the cue are weaker than those of go, reward and answer; the one that always fires drives all alike; outcomes, which a
     network with a modulator sees, drive none at first.
     """
-    n_in, of_bits, always = channels(task, outcomes=config.modulator), 2 * task.bits, channels(task) - 1
+    n_in, of_bits, always = channels(task, outcomes=config.modulator > 0), 2 * task.bits, channels(task) - 1
     made = PlasticSNN(config, n_in, 1, generator=torch.Generator().manual_seed(seed))
     others = (n_in / 2) ** 0.5
     with torch.no_grad():
@@ -90,6 +90,7 @@ def train(
         binary_cross_entropy_with_logits(played.logits, played.labels.to(played.logits)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
         optimizer.step()
+        model.constrain()
         right.append(played.right.float().mean(1))
         if progress:
             progress(update, training.updates)

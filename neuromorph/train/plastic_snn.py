@@ -1,10 +1,10 @@
 """A spiking network whose recurrent synapses learn while it runs, trained by gradient through that learning.
 
-The step is that of exported graphs (Bellec 2018's LIF and ALIF with the threshold subtracted), the rule their retroactive one
-(`graph.plasticity`, Miconi et al. 2019 eqs. 4-5 made spiking): eligibility of presynaptic trace times postsynaptic spike, written into H
-by a third factor. The network runs in blocks of `steps` steps, in which its input spikes are the same; the third factor comes at the last
-step of a block, so that H is one matrix within it and the rank-one terms of E are one product. A `modulator` of the network's own, a leaky
-readout of the input spikes, is a third factor at every step instead.
+The step is that of exported graphs (Bellec 2018's LIF and ALIF with the threshold subtracted), the rules theirs (`graph.plasticity`,
+Miconi et al. 2019 eqs. 2-5 made spiking): presynaptic trace times postsynaptic spike, written into H by a third factor. The network runs in
+blocks of `steps` steps, in which its input spikes are the same. A third factor that is given comes at the last step of a block: with the
+retroactive rule H is then one matrix within it, and the rank-one terms of E are one product. A `modulator` of the network's own, a
+leaky readout of input spikes, is a third factor at every step instead.
 """
 
 import math
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import hardtanh
 
 from neuromorph.errors import TrainingError
+from neuromorph.graph.plasticity import PlasticityRule
 from neuromorph.train.surrogate import bellec
 
 
@@ -24,11 +25,13 @@ from neuromorph.train.surrogate import bellec
 class PlasticSNNConfig:
     """`n` neurons, the first `n_adaptive` of which adapt their threshold; `steps` of `dt` [s] a block; time constants [s].
 
-    `tau_e` is that of the eligibility (eta = 1 - exp(-dt / tau_e)), `post_offset` is taken from the postsynaptic spike. `clip`: bound of
-    |H|, `third_limit` of the third factor. `plastic`: without it H stays 0. `alpha`: one a "synapse", or "one" for all, which
-    is what Loihi's own rules have (its value then starts at `alpha_scale`). `modulator`: the third factor is a trained leaky readout
-    (`tau_mod`) of the input spikes, which starts at 0: a network that cannot use it yet is not disturbed by it. Initial standard
-    deviations: of inputs `input_scale` / sqrt(n_in / 2), of recurrent weights `recurrent_scale` / sqrt(n), of alpha `alpha_scale`.
+    `rule`: see `graph.plasticity`. `tau_e`: of the eligibility, eta = 1 - exp(-dt / tau_e), which also is the rate of the hebbian rule;
+    eta is trained from there with `train_eta`. `post_offset` is taken from the postsynaptic spike. `clip`: bound of |H|, `third_limit` of
+    the third factor. `plastic`: without it H stays 0. `alpha`: one a "synapse", a postsynaptic "neuron", or "one" for all, which is what
+    Loihi's own rules have (its value then starts at `alpha_scale`). `modulator`: where it is not 0, the third factor is a trained leaky
+    readout (`tau_mod`) of so many of the last input channels, which starts at 0: a network that cannot use it yet is not disturbed. It
+    must not see what is always active, for a constant third factor writes noise. Initial standard deviations: of inputs `input_scale` /
+    sqrt(n_in / 2), of recurrent weights `recurrent_scale` / sqrt(n), of alpha `alpha_scale`.
 
     Raises:
         TrainingError: a number out of its range.
@@ -50,8 +53,10 @@ class PlasticSNNConfig:
     clip: float = 1.0
     third_limit: float = 4.0
     plastic: bool = True
-    alpha: Literal["synapse", "one"] = "synapse"
-    modulator: bool = False
+    rule: PlasticityRule = "retroactive"
+    train_eta: bool = False
+    alpha: Literal["synapse", "neuron", "one"] = "synapse"
+    modulator: int = 0
     gamma: float = 0.3
     input_scale: float = 8.0
     recurrent_scale: float = 4.0
@@ -63,8 +68,10 @@ class PlasticSNNConfig:
             raise TrainingError(f"{self}: n is 1 or more, steps are 2 or more, n_adaptive is at most n.")
         if min(*times, self.v_th, self.clip, self.third_limit) <= 0:
             raise TrainingError(f"{self}: dt, time constants, v_th, clip and third_limit must be positive.")
-        if self.modulator and not self.plastic:
-            raise TrainingError(f"{self}: a modulator needs plastic synapses to act on; give plastic=True.")
+        if self.modulator < 0 or (self.modulator and not self.plastic):
+            raise TrainingError(f"{self}: modulator counts channels, 0 or more, and needs plastic synapses to act on.")
+        if self.modulator and self.rule == "hebbian":
+            raise TrainingError(f"{self}: the hebbian rule has no third factor, so no modulator.")
 
     def decay(self, tau: float) -> float:
         """exp(-dt / tau)."""
@@ -89,8 +96,8 @@ class PlasticState(NamedTuple):
 
 
 class PlasticSNN(nn.Module):
-    """Trained: `w_in` [n, n_in], `w` [n, n], `alpha` [n, n] or [1, 1], `w_out` [n_out, n], `bias` [n_out] of the leaky readout; `w_mod`
-    [1, n_in] of the modulator, where there is one.
+    """Trained: `w_in` [n, n_in], `w` [n, n], `alpha` [n, n], [n, 1] or [1, 1], `w_out` [n_out, n], `bias` [n_out] of the leaky readout;
+    where asked for, `w_mod` [1, modulator] and `trained_eta` [].
     """
 
     decay_a: Tensor
@@ -106,14 +113,28 @@ class PlasticSNN(nn.Module):
         self.w_in = drawn(n, n_in, config.input_scale / math.sqrt(n_in / 2))
         self.w = drawn(n, n, config.recurrent_scale / math.sqrt(n))
         one = torch.full((1, 1), config.alpha_scale)
-        self.alpha = drawn(n, n, config.alpha_scale) if config.alpha == "synapse" else nn.Parameter(one)
+        columns = n if config.alpha == "synapse" else 1
+        self.alpha = nn.Parameter(one) if config.alpha == "one" else drawn(n, columns, config.alpha_scale)
         self.w_out = drawn(n_out, n, 0.3 / math.sqrt(n))
         self.bias = nn.Parameter(torch.zeros(n_out))
         if config.modulator:
-            self.w_mod = nn.Parameter(torch.zeros(1, n_in))
+            self.w_mod = nn.Parameter(torch.zeros(1, config.modulator))
+        if config.train_eta:
+            self.trained_eta = nn.Parameter(torch.tensor(1 - config.decay(config.tau_e)))
         adaptive = torch.arange(n) < config.n_adaptive
         self.register_buffer("kappa", adaptive * config.beta * (1 - config.decay(config.tau_a)))
         self.spike = bellec(config.gamma)
+
+    @property
+    def eta(self) -> Tensor | float:
+        """Rate of E, and of the hebbian rule."""
+        return self.trained_eta if self.config.train_eta else 1 - self.config.decay(self.config.tau_e)
+
+    def constrain(self) -> None:
+        """Call after every update: eta stays from 0 to 1."""
+        if self.config.train_eta:
+            with torch.no_grad():
+                self.trained_eta.clamp_(0.0, 1.0)
 
     def initial_state(self, batch: int) -> PlasticState:
         """All zero, as every simulator starts a sample."""
@@ -128,22 +149,22 @@ class PlasticSNN(nn.Module):
         """`steps` steps with input spikes `x` at each, the `third` factor at the last (None: 0; not used with a modulator). The readout
         and the state after it, and the spikes of every step.
         """
-        spikes, traces, drive = list[Tensor](), list[Tensor](), state.x @ self.w_in.t()
+        c, spikes, traces, drive = self.config, list[Tensor](), list[Tensor](), state.x @ self.w_in.t()
+        at_end = c.rule == "retroactive" and not c.modulator  # H is the same throughout the block
         weights = self._weights(state.H)
-        for step in range(self.config.steps):
+        for step in range(c.steps):
             arrived = x if step else state.x
             state = self._neurons(state, drive + torch.bmm(state.z.unsqueeze(1), weights).squeeze(1))
             spikes.append(state.z)
             traces.append(state.p)
-            if self.config.modulator:
-                state = self._modulated(state, arrived)
+            if c.plastic and not at_end:
+                state = self._learn_step(state, arrived, third if step == c.steps - 1 else None)
                 weights = self._weights(state.H)
             if step == 0:
                 drive = x @ self.w_in.t()
         z_all = torch.stack(spikes)
-        if self.config.plastic and not self.config.modulator:
-            H, E = self._learn(state.H, state.E, z_all - self.config.post_offset, torch.stack(traces), third)
-            state = state._replace(H=H, E=E)
+        if c.plastic and at_end:
+            state = self._learn_block(state, z_all - c.post_offset, torch.stack(traces), third)
         return state.y, state._replace(x=x), z_all
 
     def _weights(self, H: Tensor) -> Tensor:
@@ -161,24 +182,31 @@ class PlasticSNN(nn.Module):
         theta = c.v_th + a
         return state._replace(z=self.spike(v, theta), v=v, a=a, theta=theta, p=p, y=y)
 
-    def _modulated(self, state: PlasticState, arrived: Tensor) -> PlasticState:
-        """H and E after a step whose third factor is the modulator's readout."""
-        c, keep = self.config, self.config.decay(self.config.tau_e)
-        m = c.decay(c.tau_mod) * state.m + arrived @ self.w_mod.t()
-        H = hardtanh(state.H + hardtanh(m, -c.third_limit, c.third_limit).unsqueeze(2) * state.E, -c.clip, c.clip)
+    def _learn_step(self, state: PlasticState, arrived: Tensor, third: Tensor | None) -> PlasticState:
+        """H and E after a step, by the modulator's readout of what `arrived` or by the `third` factor that is given."""
+        c = self.config
         pairs = (state.z - c.post_offset).unsqueeze(2) * state.p.unsqueeze(1)
-        return state._replace(m=m, H=H, E=keep * state.E + (1 - keep) * pairs)
+        m = c.decay(c.tau_mod) * state.m + arrived[:, -c.modulator :] @ self.w_mod.t() if c.modulator else state.m
+        given = m[:, 0] if c.modulator else third
+        if c.rule == "hebbian":
+            return state._replace(H=hardtanh(state.H + self.eta * pairs, -c.clip, c.clip))
+        H = state.H if given is None else self._written(state.H, given, state.E if c.rule == "retroactive" else pairs)
+        E = (1 - self.eta) * state.E + self.eta * pairs if c.rule == "retroactive" else state.E
+        return state._replace(m=m, H=H, E=E)
 
-    def _learn(self, H: Tensor, E: Tensor, q: Tensor, p: Tensor, third: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _learn_block(self, state: PlasticState, q: Tensor, p: Tensor, third: Tensor | None) -> PlasticState:
         """H by the third factor of the last step and the E before it; E after it."""
-        c, keep = self.config, self.config.decay(self.config.tau_e)
-        first = c.steps - 1
+        keep, first = 1 - self.eta, self.config.steps - 1
         ages = torch.arange(first - 1, -1, -1, dtype=q.dtype)
-        weighted = q[:first] * ((1 - keep) * keep**ages)[:, None, None]
-        E = keep**first * E + torch.bmm(weighted.permute(1, 2, 0), p[:first].transpose(0, 1))
-        if third is not None:
-            H = hardtanh(H + third.clamp(-c.third_limit, c.third_limit)[:, None, None] * E, -c.clip, c.clip)
-        return H, keep * E + (1 - keep) * q[-1].unsqueeze(2) * p[-1].unsqueeze(1)
+        weighted = q[:first] * (self.eta * keep**ages)[:, None, None]
+        E = keep**first * state.E + torch.bmm(weighted.permute(1, 2, 0), p[:first].transpose(0, 1))
+        H = state.H if third is None else self._written(state.H, third, E)
+        return state._replace(H=H, E=keep * E + self.eta * q[-1].unsqueeze(2) * p[-1].unsqueeze(1))
+
+    def _written(self, H: Tensor, third: Tensor, change: Tensor) -> Tensor:
+        """clip(H + M change), M within its limit."""
+        limit, clip = self.config.third_limit, self.config.clip
+        return hardtanh(H + hardtanh(third, -limit, limit)[:, None, None] * change, -clip, clip)
 
 
 def signs_of(x: Float[Tensor, "*batch n"]) -> Bool[Tensor, "*batch twice_n"]:

@@ -26,13 +26,14 @@ def export_plastic(model: PlasticSNN, metadata: Mapping[str, str] | None = None)
     readout = LI.of("readout", model.n_out, decay_v=c.decay(c.tau_out), gain=1.0, bias=_array(model.bias))
     recurrent = _everything("hidden", "hidden", _array(model.w).T)
     if c.plastic:
+        third = "" if c.rule == "hebbian" else MODULATOR if c.modulator else THIRD_FACTOR
         rule = Plasticity(
-            "retroactive",
+            c.rule,
             np.broadcast_to(_array(model.alpha).T, (c.n, c.n)).reshape(-1).copy(),
-            eta=1 - c.decay(c.tau_e),
+            eta=float(model.eta),
             decay_pre=c.decay(c.tau_pre),
             clip=c.clip,
-            third_factor=MODULATOR if c.modulator else THIRD_FACTOR,
+            third_factor=third,
             third_limit=c.third_limit,
             post_offset=c.post_offset,
         )
@@ -45,7 +46,8 @@ def export_plastic(model: PlasticSNN, metadata: Mapping[str, str] | None = None)
     populations = Input("input", model.n_in), hidden, readout
     if c.modulator:
         populations = *populations, LI.of(MODULATOR, 1, decay_v=c.decay(c.tau_mod), gain=1.0)
-        projections = *projections, Projection.from_dense("input", MODULATOR, _array(model.w_mod).T)
+        unseen = np.zeros((model.n_in - c.modulator, 1))
+        projections = *projections, Projection.from_dense("input", MODULATOR, np.vstack([unseen, _array(model.w_mod).T]))
     return Graph(c.dt, populations, projections, dict(metadata or {}))
 
 

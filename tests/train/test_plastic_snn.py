@@ -42,7 +42,7 @@ def by_the_equations(net: PlasticSNN, x: torch.Tensor, third: torch.Tensor):
     y, theta = torch.zeros(batch, net.n_out, dtype=torch.float64), torch.ones_like(z)
     H, E = (torch.zeros(batch, c.n, c.n, dtype=torch.float64) for _ in range(2))
     read = torch.zeros(batch, 1, dtype=torch.float64)
-    eta, outputs, spikes, spike = 1 - c.decay(c.tau_e), [], [], bellec(c.gamma)
+    eta, outputs, spikes, spike = net.trained_eta if c.train_eta else 1 - c.decay(c.tau_e), [], [], bellec(c.gamma)
     for t in range(len(x) * c.steps):
         arrives = x[(t - 1) // c.steps] if t else torch.zeros_like(x[0])
         current = arrives @ net.w_in.t() + torch.einsum("bji,bi->bj", net.w + net.alpha * H, z)
@@ -55,23 +55,35 @@ def by_the_equations(net: PlasticSNN, x: torch.Tensor, third: torch.Tensor):
         spikes.append(z)
         m = third[t // c.steps] if t % c.steps == c.steps - 1 else torch.zeros(batch, dtype=torch.float64)
         if c.modulator:
-            read = c.decay(c.tau_mod) * read + arrives @ net.w_mod.t()
+            read = c.decay(c.tau_mod) * read + arrives[:, -c.modulator :] @ net.w_mod.t()
             m = read[:, 0]
-        H = torch.clamp(H + m.clamp(-c.third_limit, c.third_limit)[:, None, None] * E, -c.clip, c.clip)
-        E = (1 - eta) * E + eta * torch.einsum("bj,bi->bji", z - c.post_offset, p)
+        pairs, m = torch.einsum("bj,bi->bji", z - c.post_offset, p), m.clamp(-c.third_limit, c.third_limit)[:, None, None]
+        change = {"hebbian": eta * pairs, "modulated": m * pairs, "retroactive": m * E}[c.rule]
+        H = torch.clamp(H + change, -c.clip, c.clip)
+        E = (1 - eta) * E + eta * pairs if c.rule == "retroactive" else E
         if t % c.steps == c.steps - 1:
             outputs.append(y)
     return torch.stack(outputs), H, E, torch.stack(spikes)
 
 
-@pytest.mark.parametrize(
-    ("batch", "changes"), [(1, {}), (30, {}), (30, {"alpha": "one"}), (1, {"modulator": True}), (30, {"modulator": True})]
-)
+FORMS = [
+    {},
+    {"alpha": "one"},
+    {"alpha": "neuron", "train_eta": True},
+    {"modulator": 3},
+    {"rule": "hebbian", "train_eta": True, "tau_e": 5e-3},
+    {"rule": "modulated", "alpha": "neuron", "clip": 0.1},
+    {"rule": "modulated", "modulator": 3, "clip": 0.1},
+]
+
+
+@pytest.mark.parametrize("batch", [1, 30])
+@pytest.mark.parametrize("changes", FORMS)
 def test_blocks_are_steps_of_the_equations(batch: int, changes: dict) -> None:
     net, (x, third) = model(**changes), episode(1, batch=batch)
     if net.config.modulator:
         with torch.no_grad():
-            net.w_mod.copy_(torch.tensor([[0.5, -1.0, 0.7, 2.0, -3.0]]))
+            net.w_mod.copy_(torch.tensor([[0.7, 2.0, -3.0]]))
     cotangent = torch.randn(len(x), batch, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     outputs, state, spikes = run(net, x, third)
     (outputs * cotangent).sum().backward()
@@ -81,7 +93,7 @@ def test_blocks_are_steps_of_the_equations(batch: int, changes: dict) -> None:
     (wanted * cotangent).sum().backward()
     assert torch.equal(spikes, z)
     assert 0.02 < float(z.mean()) < 0.6
-    assert float(state.H.abs().max()) == CONFIG.clip, "the clip is reached"
+    assert float(state.H.abs().max()) == net.config.clip, "the clip is reached"
     for a, b in ((outputs, wanted), (state.H, H), (state.E, E)):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
     for name, p in net.named_parameters():
@@ -89,23 +101,28 @@ def test_blocks_are_steps_of_the_equations(batch: int, changes: dict) -> None:
         assert p.grad.abs().max() > 0, name
 
 
-@pytest.mark.parametrize(("adaptive", "alpha"), [(0, "synapse"), (4, "synapse"), (0, "one")])
-def test_the_exported_graph_does_the_same(adaptive: int, alpha: str) -> None:
-    net, (x, third) = model(n_adaptive=adaptive, alpha=alpha), episode(2, blocks=20)
-    graph = export_plastic(net)
-    steps = CONFIG.steps
+@pytest.mark.parametrize("changes", [{"n_adaptive": 0}, {"n_adaptive": 4}, *FORMS[1:]])
+def test_the_exported_graph_does_the_same(changes: dict) -> None:
+    net, (x, third) = model(**changes), episode(2, blocks=20)
+    if net.config.modulator:
+        with torch.no_grad():
+            net.w_mod.copy_(torch.tensor([[0.7, 2.0, -3.0]]))
+    graph, steps = export_plastic(net), CONFIG.steps
     inputs = Spikes.from_dense(x.repeat_interleave(steps, 0).numpy() > 0, graph.dt)
     reward = np.zeros((len(x) * steps, 3))
     reward[steps - 1 :: steps] = third.numpy()
-    recording = ReferenceBackend().run(graph, inputs, states=["hidden->hidden"], third_factors={"reward": reward})
+    given = {"reward": reward} if graph.third_factors else {}
+    assert set(given) == ({"reward"} if net.config.rule != "hebbian" and not net.config.modulator else set())
+    recording = ReferenceBackend().run(graph, inputs, states=["hidden->hidden"], third_factors=given)
     with torch.no_grad():
         outputs, state, spikes = run(net, x, third)
     assert np.array_equal(recording.spikes["hidden"].to_dense(), spikes.numpy() > 0)
     assert np.allclose(recording.readouts["readout"][steps - 1 :: steps], outputs.numpy(), atol=1e-12)
     traces = recording.states["hidden->hidden"]
-    for name in ("H", "E"):
+    for name in ("H", "E") if net.config.rule == "retroactive" else ("H",):
         matrix = traces[name][-1].reshape(3, 9, 9).transpose(0, 2, 1)  # synapses are rows of sources
         assert np.allclose(matrix, getattr(state, name).numpy(), atol=1e-12)
+        assert np.abs(matrix).max() > 0
 
 
 def test_without_plasticity_nothing_is_learned() -> None:
@@ -116,6 +133,14 @@ def test_without_plasticity_nothing_is_learned() -> None:
 
 
 def test_options_are_checked() -> None:
-    for wrong in ({"steps": 1}, {"n_adaptive": 10}, {"clip": 0.0}, {"tau_e": -1.0}):
+    for wrong in (
+        {"steps": 1},
+        {"n_adaptive": 10},
+        {"clip": 0.0},
+        {"tau_e": -1.0},
+        {"modulator": -1},
+        {"modulator": 2, "plastic": False},
+        {"modulator": 2, "rule": "hebbian"},
+    ):
         with pytest.raises(TrainingError):
             replace(CONFIG, **wrong)
