@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import Progress
 
 from benchmarks.machine import machine
 from neuromorph.backends import backend
@@ -74,9 +73,7 @@ def trained(args: Args, kind: str, seed: int) -> tuple[PlasticSNN, list[dict[str
     name, (config, share) = f"{kind}-{seed}", KINDS[kind]
     model = network(config, seed)
     training = CueRewardTraining(args.updates, args.batch, args.lr * share, clip_norm=args.clip_norm)
-    with Progress() as bar:
-        task = bar.add_task(name, total=args.updates)
-        history = train(model, training, seed, args.states / name, progress=lambda done, _: bar.update(task, completed=done))
+    history = train(model, training, seed, args.states / name)
     print(name, history[-1], flush=True)
     return model, history
 

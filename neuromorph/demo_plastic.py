@@ -149,7 +149,7 @@ def trained(args: PlasticDemoArgs, bar: Bar) -> tuple[PlasticSNN, list[dict[str,
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "args.json", _packed(wanted))
     with bar() as tell, _one_thread():
-        history = train(model, training, args.seed, folder, progress=tell)
+        history = train(model, training, args.seed, folder, progress=tell or False)
     if history[-1]["update"] != args.updates:
         done = history[-1]["update"]
         raise TrainingError(f"{folder} holds {done:,} updates, {args.updates:,} are asked for; ask for as many, or give another folder.")

@@ -5,18 +5,19 @@ that the rewards cause within the episode.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from neuromorph.backends.base import Progress
 from neuromorph.tasks.cue_reward import CueReward, CueRewardConfig
 from neuromorph.tasks.cue_reward_spiking import Trained, channels, play
 from neuromorph.train.plastic_snn import PlasticSNN, PlasticSNNConfig
-from neuromorph.train.state import has_state, load_state, save_state
+from neuromorph.train.resumable import learn
 
 TASK = CueRewardConfig(bits=8, cues=4, steps=32, least_blanks=0, most_blanks=0)
 """Four cues of 8 bits drawn anew in every episode, 8 trials of 4 steps."""
@@ -60,6 +61,48 @@ def groups(model: PlasticSNN, training: CueRewardTraining) -> list[dict[str, Any
     return [{"params": rest, "lr": training.lr}, *([{"params": slow, "lr": training.lr_modulator}] if slow else [])]
 
 
+class CueRewardLearner:
+    """A network in training. `history`: update, accuracy by trial (sampled answers), CPU seconds of all sittings."""
+
+    def __init__(self, model: PlasticSNN, training: CueRewardTraining, seed: int, task: CueRewardConfig) -> None:
+        self.model, self.training = model, training
+        self.generator = torch.Generator().manual_seed(1000 + seed)
+        self.optimizer = torch.optim.Adam(groups(model, training))
+        self.env = CueReward(task, training.batch, self.generator)
+        self.update, self.history, self.right = 0, list[dict[str, Any]](), list[torch.Tensor]()
+        self.before, self.start = 0.0, time.process_time()
+
+    def learn(self) -> None:
+        """One update."""
+        played = play(Trained(self.model, self.training.batch), self.env, self.generator, greedy=False)
+        self.optimizer.zero_grad()
+        binary_cross_entropy_with_logits(played.logits, played.labels.to(played.logits)).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
+        self.optimizer.step()
+        self.model.constrain()
+        self.update += 1
+        self.right.append(played.right.float().mean(1))
+        if self.update % self.training.record_every == 0 or self.update == self.training.updates:
+            accuracy = torch.stack(self.right).mean(0).tolist()
+            self.history.append({"update": self.update, "accuracy": accuracy, "cpu_s": self.cpu_seconds})
+            self.right.clear()
+
+    @property
+    def cpu_seconds(self) -> float:
+        return self.before + time.process_time() - self.start
+
+    def state_dict(self) -> dict[str, Any]:
+        made = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state()}
+        return {**made, "update": self.update, "history": self.history, "right": self.right, "cpu_s": self.cpu_seconds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.update, self.history, self.right = state["update"], list(state["history"]), list(state["right"])
+        self.before, self.start = state["cpu_s"], time.process_time()
+
+
 def train(
     model: PlasticSNN,
     training: CueRewardTraining,
@@ -67,37 +110,17 @@ def train(
     folder: Path,
     *,
     task: CueRewardConfig = TASK,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | Progress = True,
 ) -> list[dict[str, Any]]:
-    """Train in place; gives the history: update, accuracy by trial (sampled answers), CPU seconds. A run that was stopped goes on from its
-    last save in `folder`.
+    """Train in place; gives the history (see `CueRewardLearner`). A run that was stopped goes on from its last save in `folder`, and one
+    that is done when more updates are asked for.
+
+    Raises:
+        TrainingError: the folder's run is another one.
+        TrainingInterrupted: a signal came.
     """
-    generator = torch.Generator().manual_seed(1000 + seed)
-    optimizer = torch.optim.Adam(groups(model, training))
-    env = CueReward(task, training.batch, generator)  # draws episodes, so before the generator of a stopped run comes back
-    first, history, before = 0, list[dict[str, Any]](), 0.0
-    if has_state(folder):
-        state = load_state(folder)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        first, history, before = state["update"], state["history"], state["cpu_s"]
-    folder.mkdir(parents=True, exist_ok=True)
-    start, right = time.process_time(), list[torch.Tensor]()
-    for update in range(first + 1, training.updates + 1):
-        played = play(Trained(model, training.batch), env, generator, greedy=False)
-        optimizer.zero_grad()
-        binary_cross_entropy_with_logits(played.logits, played.labels.to(played.logits)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
-        optimizer.step()
-        model.constrain()
-        right.append(played.right.float().mean(1))
-        if progress:
-            progress(update, training.updates)
-        if update % training.record_every == 0 or update == training.updates:
-            spent = before + time.process_time() - start
-            history.append({"update": update, "accuracy": torch.stack(right).mean(0).tolist(), "cpu_s": spent})
-            right.clear()
-            done = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "generator": generator.get_state()}
-            save_state(folder, {**done, "update": update, "history": history, "cpu_s": spent})
-    return history
+    learner = CueRewardLearner(model, training, seed, task)
+    same = {name: value for name, value in asdict(training).items() if name != "updates"}
+    about = {"config": asdict(model.config), "training": same, "task": asdict(task), "seed": seed}
+    learn(learner, training.updates, about=about, folder=folder, save_every=training.record_every, progress=progress)
+    return learner.history

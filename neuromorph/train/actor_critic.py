@@ -13,15 +13,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn.functional import linear, log_softmax, logsigmoid, pad
 
 from neuromorph.errors import TrainingError
-from neuromorph.train.interrupts import TrainingInterrupted, caught_signals
 from neuromorph.train.plastic import Episode, PlasticCore
-from neuromorph.train.state import has_state, load_state, save_state
+from neuromorph.train.resumable import learn
 
 
 @runtime_checkable
@@ -247,26 +244,7 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     learner = Learner(model, make_env(generator), config, generator)
-    about = {"config": asdict(config), "plasticity": asdict(model.core.plasticity), "seed": seed}
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if has_state(folder):
-            _go_on(learner, folder, about)
-    console = Console(stderr=True)
-    shown = range(learner.update, config.updates)
-    with caught_signals(folder is not None) as asked:
-        for _ in track(shown, "training", console=console, disable=not (progress and console.is_terminal)):
-            learner.learn()
-            stopped = asked.number is not None
-            if folder is not None and (stopped or learner.update % config.save_every == 0 or learner.update == config.updates):
-                save_state(folder, {"about": about, **learner.state_dict()})
-            if stopped:
-                raise TrainingInterrupted(f"Stopped after update {learner.update}; its state lies in {folder}.", asked.number or 0)
+    same = {name: value for name, value in asdict(config).items() if name != "updates"}
+    about = {"config": same, "plasticity": asdict(model.core.plasticity), "seed": seed}
+    learn(learner, config.updates, about=about, folder=folder, save_every=config.save_every, progress=progress)
     return learner
-
-
-def _go_on(learner: Learner, folder: Path, about: Mapping[str, Any]) -> None:
-    state = load_state(folder)
-    if state["about"] != about:
-        raise TrainingError(f"{folder} holds a run of {state['about']}, not of {about}; choose another folder.")
-    learner.load_state_dict(state)

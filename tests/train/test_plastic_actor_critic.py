@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuromorph.errors import TrainingError
-from neuromorph.train import actor_critic
+from neuromorph.train import resumable
 from neuromorph.train.actor_critic import ActorCritic, ActorCriticConfig, Rollout, a2c_loss, choose, log_policy, returns, rollout, train
 from neuromorph.train.interrupts import TrainingInterrupted
 from neuromorph.train.plastic import Plasticity, PlasticRNN
@@ -225,10 +225,10 @@ def test_a_killed_run_goes_on_from_its_last_save(tmp_path: Path, monkeypatch: py
         if saved:
             (folder / f".{STATE}.x.tmp").write_bytes(b"half")
             raise KeyboardInterrupt
-        saved.append(actor_critic_save(folder, state))
+        saved.append(save(folder, state))
 
-    actor_critic_save = actor_critic.save_state
-    monkeypatch.setattr(actor_critic, "save_state", dying)
+    save = resumable.save_state
+    monkeypatch.setattr(resumable, "save_state", dying)
     with pytest.raises(KeyboardInterrupt):
         train(made(), lambda g: Recall(4, g), CONFIG, folder=tmp_path / "killed", progress=False)
     monkeypatch.undo()
