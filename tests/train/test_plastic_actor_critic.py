@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuromorph.errors import TrainingError
-from neuromorph.train import resumable
+from neuromorph.train import actor_critic, resumable
 from neuromorph.train.actor_critic import ActorCritic, ActorCriticConfig, Rollout, a2c_loss, choose, log_policy, returns, rollout, train
 from neuromorph.train.interrupts import TrainingInterrupted
 from neuromorph.train.plastic import Plasticity, PlasticRNN
