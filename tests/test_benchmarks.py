@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import agreement, cue_reward, qat_digits
+from benchmarks import agreement, cue_reward, deployed, qat_digits
 from benchmarks.digits_seeds import Args, main
+from tests.backends.test_lava import lava
 from tests.data.files import need_mnist
 
 ROOT = Path(__file__).parent.parent
@@ -104,3 +106,16 @@ def test_mnist_on_chips(tmp_path: Path) -> None:
         assert rows[own]["free_running"]["seconds"]["nominal"] < 0.84 < 1.001 * rows[own]["real_time"]["seconds"]["nominal"]
         assert {name for name, row in rows.items() if row["refused"]} >= {"akida_akd1000", "speck", "innatera_t1", "gpu_cpu_reference"}
         assert rows["loihi1"]["real_time"]["what_if"] == (form == "threshold")
+
+
+@lava
+def test_deployed(tmp_path: Path) -> None:
+    """The MNIST network through the chain: all simulators agree; a second call keeps what was there."""
+    need_mnist()
+    args = replace(deployed.smoke(tmp_path), only=("sequential_mnist",))
+    (row,) = deployed.main(args).values()
+    assert row["simulators"]["agree"]
+    assert row["lava"]["identical"]
+    assert row["synapses"] == 8184
+    assert 0 < row["energy"]["loihi1"]["scopes"]["dynamic"]["lo"] < row["energy"]["loihi1"]["total"]["hi"]
+    assert set(json.loads(args.out.read_text())["networks"]) == {"sequential_mnist"}
