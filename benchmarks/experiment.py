@@ -114,17 +114,21 @@ def run_all[A](
     for seed in seeds:
         for condition in conditions:
             if not results.has(condition, seed):
-                results.add(condition, seed, **one(condition, seed))
+                results.add(condition, seed, **one(args, condition, seed))
                 print(f"{condition}, seed {seed}: {results.runs[-1]['value']:.4g}", flush=True)
     print(table(results))
 
 
-def chosen(description: str, conditions: Sequence[str]) -> argparse.Namespace:
-    """The command line of an experiment: `smoke`, `conditions` and `seeds` (None: those of Args)."""
+def chosen(description: str, conditions: Sequence[str], presets: Mapping[str, str] | None = None) -> argparse.Namespace:
+    """The command line of an experiment: `smoke`, `conditions` and `seeds` (None: those of Args), and a flag for each of `presets`
+    (name and help).
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, results to a temporary folder")
     parser.add_argument("--conditions", nargs="+", choices=tuple(conditions))
     parser.add_argument("--seeds", nargs="+", type=int)
+    for name, told in (presets or {}).items():
+        parser.add_argument(f"--{name}", action="store_true", help=told)
     return parser.parse_args()
 
 
