@@ -55,14 +55,14 @@ class Args:
 
 
 PAPERS = Args(
-    rules=("simple",),
+    rules=("simple", "retroactive", "plain", "none"),
     seeds=(0,),
     n=200,
     initial_alpha=0.01,
     batch=30,
     episodes=600,
     task=PAPER,
-    learning=ActorCriticConfig(updates=10000, lr=3e-4, record_every=25, save_every=25),
+    learning=ActorCriticConfig(updates=3000, lr=3e-4, record_every=25, save_every=25),
     runs=Path("runs/cue_reward_paper"),
     out=HERE / "results" / "cue_reward_paper.json",
 )
