@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from docs import papers
 from neuromorph.backends import backends
 from neuromorph.cli.output import joules, seconds
 
@@ -188,6 +189,7 @@ def _span(interval: dict[str, float] | None, unit: str) -> str:
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"support table": support_table},
     ROOT / "docs" / "simulation.md": {"agreement": agreement_table, "simulation speed": speed_table},
+    ROOT / "docs" / "results.md": {"experiments": papers.experiments, "deployed": papers.deployed},
     ROOT / "docs" / "chips.md": {"chip scale": scale_table, "mnist on chips": mnist_table},
 }
 

@@ -1,0 +1,41 @@
+"""The tables of docs/results.md, from the results of the papers' experiments alone (`benchmarks/experiment.py`)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.deployed import table as deployed_rows
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+EXPERIMENTS = ("sequential_mnist_seeds", "phones", "l2l_regression", "l2l_arena", "maze", "language_model")
+"""Results files, in the order of the page; those that do not exist yet are told as not run."""
+
+
+def experiments() -> str:
+    """Markdown: a section an experiment."""
+    parts: list[str] = []
+    for name in EXPERIMENTS:
+        path = RESULTS / f"{name}.json"
+        parts += _section(name, json.loads(path.read_text())) if path.exists() else [f"### {name}", "", "Not run yet.", ""]
+    return "\n".join(parts).rstrip()
+
+
+def _section(name: str, found: dict[str, Any]) -> list[str]:
+    about, runs = found["about"], found["runs"]
+    machines = sorted({run["machine"]["processor"] for run in runs})
+    head = ("condition", "paper", f"here: {about['metric']}, median (range over seeds)", "seeds", "CPU hours")
+    lines = [f"### {about['title']}", "", f"{about['paper']} `python -m benchmarks.{name}`, on {', '.join(machines)}.", ""]
+    lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for key, of in found["summary"].items():
+        condition = about["conditions"][key]
+        paper = condition["paper"] + (f" ({condition['source']})" if condition["paper"] and condition["source"] else "")
+        ours = f"{of['median']:.4g} ({of['least']:.4g} to {of['largest']:.4g})"
+        lines.append(f"| {condition['what']} | {paper or '-'} | {ours} | {of['seeds']} | {of['cpu_hours']:.2g} |")
+    lines += ["", *[f"- {line}" for line in about["differs"]], "", f"![{about['title']}](../benchmarks/results/{name}.png)", ""]
+    return lines
+
+
+def deployed() -> str:
+    """Markdown: every trained spiking network through the chain."""
+    path = RESULTS / "deployed.json"
+    return deployed_rows(json.loads(path.read_text())["networks"]) if path.exists() else "Not run yet."
