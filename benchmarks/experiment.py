@@ -114,8 +114,9 @@ def run_all[A](
     for seed in seeds:
         for condition in conditions:
             if not results.has(condition, seed):
-                results.add(condition, seed, **one(args, condition, seed))
-                print(f"{condition}, seed {seed}: {results.runs[-1]['value']:.4g}", flush=True)
+                found = one(args, condition, seed)
+                results.add(condition, seed, **found)
+                print(f"{condition}, seed {seed}: {found['value']:.4g}", flush=True)
     print(table(results))
 
 

@@ -63,7 +63,7 @@ class Args:
 
     conditions: tuple[str, ...] = ("lsnn", "lif", "lstm", "full", "lsnn_2ms", "lif_2ms", "lstm_2ms")
     seeds: tuple[int, ...] = (0, 1, 2)
-    updates: int = 500
+    updates: int = 2000
     batch: int = 128
     units: int = 128
     lstm_lr: float = 1e-3
