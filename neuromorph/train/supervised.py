@@ -15,7 +15,7 @@ from neuromorph.train.schedule import learning_factor
 
 
 class Loss(NamedTuple):
-    """`total` is what the update lowers; `error`: share of wrong decisions in its batch; `rate_hz`: of hidden neurons, 0 for others."""
+    """`total` is what the update lowers; `error`: of its batch, such as the share of wrong decisions; `rate_hz`: of hidden neurons, 0 for others."""
 
     total: Tensor
     error: float
@@ -25,7 +25,7 @@ class Loss(NamedTuple):
 class Supervised:
     """A model in training, see `resumable.Learner`.
 
-    `loss`: of the batch of an update 0, 1, ...; `validate`: share of wrong decisions on the validation part. `history`: every
+    `loss`: of the batch of an update 0, 1, ...; `validate`: error on the validation part. Groups of the optimizer with a `base_lr` keep it. `history`: every
     `record_every` updates and at the end: update, mean `train` error and `rate_hz` since the entry before, `validation` error, CPU seconds
     of all sittings.
     """
@@ -54,7 +54,7 @@ class Supervised:
         """
         held = self.optimizer.optimizer if isinstance(self.optimizer, Rewiring) else self.optimizer
         for group in held.param_groups:
-            group["lr"] = self.config.lr * learning_factor(self.config, self.update, self.updates)
+            group["lr"] = group.get("base_lr", self.config.lr) * learning_factor(self.config, self.update, self.updates)
         loss = self.loss(self.update)
         self.optimizer.zero_grad()
         loss.total.backward()
