@@ -38,6 +38,33 @@ def fetch(
 
 
 @app.command()
+def make(
+    name: Annotated[str, typer.Argument(help="Corpus: flite-phones.")],
+    root: Annotated[Path | None, typer.Option(help="Data folder to fill [~/.cache/neuromorph].")] = None,
+    train: Annotated[int, typer.Option(min=1, help="Utterances for training.")] = 800,
+    test: Annotated[int, typer.Option(min=1, help="Utterances for the test.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the sentences.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a corpus that is free because it is synthetic: sentences spoken by Flite, with phone labels, in TIMIT's layout.
+
+    Example: neuromorph data make flite-phones
+    """
+    from neuromorph.data.phones import Recipe
+    from neuromorph.data.phones import make as speak
+    from neuromorph.data.phones.flite import NAME, check
+    from neuromorph.data.resources import cache_folder
+    from neuromorph.errors import DataError
+
+    if name != NAME:
+        raise DataError(f"Corpus '{name}' is not known; there is {NAME}.")
+    folder = (root or cache_folder()) / NAME
+    made = speak(folder, Recipe(train, test, seed))
+    data = {"folder": str(folder), "made": made, "recipe": check(folder)}
+    emit(as_json, data, table(name, ["recipe", "value"], list(data["recipe"].items()), f"{'made in' if made else 'was there:'} {folder}"))
+
+
+@app.command()
 def verify(root: Root = None, as_json: Json = False) -> None:
     """Check the files of every data set against their SHA-256; exit code 1 if one is missing or damaged."""
     from neuromorph.data import COLLECTIONS, locate, read
