@@ -1,4 +1,4 @@
-"""Supervised training of any model, update by update: the loss is a function of the update's number, so that a resumed run goes on the same."""
+"""Supervised training of any model: the loss is a function of the update's number, so that a resumed run goes on the same."""
 
 import math
 import time
@@ -15,7 +15,7 @@ from neuromorph.train.schedule import learning_factor
 
 
 class Loss(NamedTuple):
-    """`total` is what the update lowers; `error`: of its batch, such as the share of wrong decisions; `rate_hz`: of hidden neurons, 0 for others."""
+    """`total` is what the update lowers; `error`: of its batch, such as the share of wrong decisions; `rate_hz`: of hidden neurons."""
 
     total: Tensor
     error: float
@@ -25,9 +25,9 @@ class Loss(NamedTuple):
 class Supervised:
     """A model in training, see `resumable.Learner`.
 
-    `loss`: of the batch of an update 0, 1, ...; `validate`: error on the validation part. Groups of the optimizer with a `base_lr` keep it. `history`: every
-    `record_every` updates and at the end: update, mean `train` error and `rate_hz` since the entry before, `validation` error, CPU seconds
-    of all sittings.
+    `loss`: of the batch of an update 0, 1, ...; `validate`: error on the validation part. Groups of the optimizer with a `base_lr` keep
+    it. `history`: every `record_every` updates and at the end: update, mean `train` error and `rate_hz` since the entry before,
+    `validation` error, CPU seconds of all sittings.
     """
 
     def __init__(
