@@ -43,7 +43,7 @@ def make(
     root: Annotated[Path | None, typer.Option(help="Data folder to fill [~/.cache/neuromorph].")] = None,
     train: Annotated[int, typer.Option(min=1, help="Utterances for training.")] = 800,
     test: Annotated[int, typer.Option(min=1, help="Utterances for the test.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of the sentences.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sentences.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Make a corpus that is free because it is synthetic: sentences spoken by Flite, with phone labels, in TIMIT's layout.

@@ -12,7 +12,7 @@ from neuromorph.data.phones import Recipe, make
 from neuromorph.data.phones.corpus import NOT_COUNTED, Framed
 from neuromorph.tasks.phones import Encoding, SpikingPhones, chunks, errors, frame_error, together
 from neuromorph.train import resumable
-from tests.data.test_phones import need_flite
+from tests.data.phone_files import need_flite
 
 
 @pytest.fixture(scope="module")

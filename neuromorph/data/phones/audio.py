@@ -69,8 +69,8 @@ def _riff(data: bytes, name: str) -> Recording:
             found = {"channel_count": file.getnchannels(), "sample_n_bytes": file.getsampwidth(), "sample_rate": file.getframerate()}
             found["sample_count"] = file.getnframes()
             return _checked(name, file.readframes(file.getnframes()), found, "<i2")
-    except (wave.Error, EOFError) as error:
-        raise DataError(f"{name} is no readable WAV file: {error}.") from error
+    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a chunk that ends beyond the file
+        raise DataError(f"{name} is no readable WAV file: {error!r}.") from error
 
 
 def _checked(name: str, payload: bytes, found: dict[str, int], kind: str) -> Recording:
