@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from benchmarks import l2l_regression
 from benchmarks.deployment import Deployment, through_the_chain
 from benchmarks.machine import machine
 from neuromorph.cli.output import joules
@@ -21,6 +23,7 @@ from neuromorph.files import atomic_write
 from neuromorph.graph import load
 from neuromorph.spikes import Spikes
 from neuromorph.tasks import sequential_mnist
+from neuromorph.tasks.teachers import FAMILIES
 
 HERE = Path(__file__).parent
 
@@ -38,7 +41,21 @@ def mnist(models: Path, samples: int) -> Deployment:
     return Deployment("sequential MNIST, 1 ms a pixel, DEEP R 12 %", graph, inputs, right, "accuracy")
 
 
-NETWORKS: dict[str, Callable[[Path, int], Deployment]] = {"sequential_mnist": mnist}
+def regression(models: Path, samples: int) -> Deployment:
+    graph, args = load(models / "l2l_regression_sinusoids.h5"), l2l_regression.Args()
+    family, e, generator = FAMILIES[args.family], args.episode, torch.Generator().manual_seed(99)
+    shown = family.draw(samples, e.examples, generator)
+    inputs = {graph.inputs[0].name: Spikes.from_dense(e.spikes(family, shown, generator).numpy(), e.dt)}
+
+    def error(readouts: Mapping[str, np.ndarray]) -> float:
+        (y,) = readouts.values()
+        answers = y[..., 0].reshape(e.examples, e.steps, -1).mean(1) * 5 * family.y_most
+        return float(np.square(answers - shown.y.numpy())[-l2l_regression.LAST :].mean())
+
+    return Deployment("learning to learn: sinusoids", graph, inputs, error, "mean squared error")
+
+
+NETWORKS: dict[str, Callable[[Path, int], Deployment]] = {"sequential_mnist": mnist, "l2l_regression": regression}
 
 
 @dataclass(frozen=True)
