@@ -1,21 +1,30 @@
-"""Finding a reward again in a maze, with and without plasticity (Miconi et al. 2019, section 4.2): `python -m benchmarks.maze`.
+"""Finding a reward again in a maze, with and without neuromodulated plasticity (Miconi et al. 2019): `python -m benchmarks.maze`.
 
-Networks of about equal numbers of parameters are trained by A2C; `--paper` takes the paper's maze, episodes and network. A stopped call
-goes on where it was; `--conditions` and `--seeds` choose a part, so that two calls can share the work.
+Networks of equal numbers of parameters learn by A2C; `--paper` takes the paper's maze, episodes and network. A stopped call goes on where
+it was; `--conditions` and `--seeds` choose a part, so that two calls can share the work.
 """
 
+import os
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from benchmarks.curves import curves, draw
 from benchmarks.experiment import RESULTS, About, Condition, Results, chosen, in_temporary_folder, parts, run_all
 from neuromorph.tasks.maze import PAPER, Maze, MazeConfig, rewards_of_chance, rewards_of_knowing
 from neuromorph.train.actor_critic import ActorCritic, ActorCriticConfig, rollout, train
 from neuromorph.train.plastic import Plasticity, PlasticRNN
 
+SOURCE = "section 4.2"
+CONDITIONS = {
+    "none": Condition("no plasticity", "least (no number)", SOURCE),
+    "plain": Condition("plain Hebbian plasticity", "less than modulated (no number)", SOURCE),
+    "simple": Condition("simple neuromodulation", "more than plain, p < 0.05 (no number)", SOURCE),
+    "retroactive": Condition("retroactive neuromodulation", "more than plain, p < 0.05 (no number)", SOURCE),
+}
 RULES = {
     "none": Plasticity("none"),
     "plain": Plasticity("hebbian"),
@@ -26,133 +35,124 @@ RULES = {
 
 @dataclass(frozen=True)
 class Args:
-    """`n` tanh neurons (the network without plasticity gets more, to have as many parameters), `batch` episodes an update; `episodes` fresh
-    ones for the test.
+    """`n` tanh neurons where plasticity is modulated, in the other networks as many as give as many parameters; alpha of the standard
+    deviation `initial_alpha` at first; `batch` episodes an update; `episodes` fresh ones for the test. `runs`: states of training.
     """
 
-    conditions: tuple[str, ...] = ("simple", "plain", "retroactive", "none")
+    conditions: tuple[str, ...] = tuple(CONDITIONS)
     seeds: tuple[int, ...] = (0, 1, 2)
     n: int = 64
-    initial_alpha: float = 0.02
+    initial_alpha: float = 0.01
     batch: int = 30
-    episodes: int = 1200
-    task: MazeConfig = field(default_factory=MazeConfig)
+    episodes: int = 1500
+    task: MazeConfig = field(default_factory=lambda: MazeConfig(side=9, steps=100))
     learning: ActorCriticConfig = field(
-        default_factory=lambda: ActorCriticConfig(updates=3000, discount=0.9, discount_per="step", record_every=50, save_every=50)
+        default_factory=lambda: ActorCriticConfig(updates=3000, discount=0.9, discount_per="step", record_every=100)
     )
     runs: Path = Path("runs/maze")
     out: Path = RESULTS / "maze.json"
 
 
-PAPERS = Args(
-    seeds=(0,),
+PAPERS = replace(
+    Args(),
     n=100,
     task=PAPER,
-    learning=ActorCriticConfig(updates=20000, lr=3e-4, discount=0.9, discount_per="step", record_every=50, save_every=50),
+    learning=ActorCriticConfig(
+        updates=200_000, lr=1e-4, eps=1e-4, clip_norm=4.0, value=0.1, discount=0.9, discount_per="step", record_every=2000
+    ),
     runs=Path("runs/maze_paper"),
     out=RESULTS / "maze_paper.json",
 )
-
-
-def network(args: Args, condition: str, generator: torch.Generator) -> ActorCritic:
-    """A plastic network of `n` neurons, or one without plasticity whose size comes closest to its parameters."""
-
-    def made(n: int, rule: Plasticity) -> ActorCritic:
-        core = PlasticRNN(Maze.n_in, n, replace(rule, initial_alpha=args.initial_alpha), generator=generator)
-        return ActorCritic(core, Maze.n_actions, generator=generator)
-
-    if condition != "none":
-        return made(args.n, RULES[condition])
-    wanted = parameters(made(args.n, RULES["simple"]))
-    sizes = {n: abs(parameters(made(n, RULES["none"])) - wanted) for n in range(args.n, 2 * args.n)}
-    return made(min(sizes, key=lambda n: sizes[n]), RULES["none"])
-
-
-def parameters(model: ActorCritic) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
-def one(args: Args, condition: str, seed: int) -> dict[str, Any]:
-    """Rewards an episode over fresh episodes with sampled actions; its curve; and with plasticity switched off."""
-    model = network(args, condition, torch.Generator().manual_seed(seed))
-    folder = args.runs / f"{condition}-{seed}"
-    learner = train(model, lambda g: Maze(args.task, args.batch, g), args.learning, seed=1000 + seed, folder=folder)
-    curve = [[entry["update"], sum(entry["rewards"])] for entry in learner.history]
-    found = {"value": rewards(model, args), "parameters": parameters(model)}
-    if condition != "none":
-        assert isinstance(model.core, PlasticRNN)
-        model.core = model.core.without_plasticity()
-        found["off"] = rewards(model, args)
-    norm = max(entry["norm"] for entry in learner.history)
-    return {**found, "cpu_s": learner.history[-1]["cpu_s"], "curve": curve[:: max(1, len(curve) // 80)], "largest_norm": norm}
-
-
-@torch.no_grad()
-def rewards(model: ActorCritic, args: Args) -> float:
-    """Mean rewards an episode."""
-    generator = torch.Generator().manual_seed(77)
-    env, many = Maze(args.task, args.batch, generator), max(1, args.episodes // args.batch)
-    return float(sum(rollout(model, env, generator).rewards.sum(0).mean() for _ in range(many)) / many)
+"""The paper's maze, episodes, network and, from its published code, optimiser."""
 
 
 def about(args: Args) -> About:
-    conditions = {
-        "simple": Condition("simple neuromodulation", "highest, with retroactive (no number)", "figure 2"),
-        "retroactive": Condition("retroactive neuromodulation", "highest, with simple (no number)", "figure 2"),
-        "plain": Condition("plain plasticity", "below modulated, p < 0.05 (no number)", "figure 2"),
-        "none": Condition("no plasticity, as many parameters", "lowest (no number)", "figure 2"),
-    }
-    chance, knowing = rewards_of_chance(args.task), rewards_of_knowing(args.task)
-    cells, paper = args.task.side - 2, PAPER.side - 2
-    differs = (
-        f"{cells} by {cells} cells, {args.task.steps} steps, {args.n} neurons for {paper} by {paper}, {PAPER.steps}, 100; "
-        f"{args.learning.updates:,} updates for 200,000.",
-        f"Actions at random earn {chance:.2f}, an agent that always knows the reward's place and its own {knowing:.1f} (both exact).",
-        "A reward counts 1 (theirs 10); each element's own value is its baseline; alpha and w start with mean 0.",
+    return About(
+        title="Maze",
+        paper="Backpropamine (Miconi et al. 2019, section 4.2; its results are curves)",
+        metric="rewards an episode",
+        better="higher",
+        conditions=CONDITIONS,
+        differs=(
+            f"Fresh episodes with sampled actions. Actions at random earn {rewards_of_chance(args.task):.2f}, an agent that always knows "
+            f"where it and the reward are {rewards_of_knowing(args.task):.1f} (both exact).",
+            f"{args.task.side - 2} by {args.task.side - 2} cells and {args.task.steps} steps (paper: 9 by 9 and 200)",
+            f"{args.n} neurons (100), {args.learning.updates:,} updates (200,000) of Adam at {args.learning.lr:g} (1e-4)",
+            f"{len(args.seeds)} seeds (9); a reward counts 1 (10)",
+            "alpha and w start normal with mean 0 (small and positive), eta of the retroactive rule at 0.5 (0.01)",
+            "the baseline is each episode's own value (published code: the first episode's for all); entropy for squared probabilities",
+        ),
     )
-    what = "Backpropamine's maze (Miconi et al. 2019, section 4.2, figure 2; its results are curves)."
-    return About("Maze", what, "rewards an episode", "higher", conditions, differs)
+
+
+def made(args: Args, condition: str, seed: int) -> ActorCritic:
+    """A network of the fewest neurons that give at least as many parameters as `args.n` with a modulator."""
+
+    def of(rule: Plasticity, n: int) -> ActorCritic:
+        generator = torch.Generator().manual_seed(seed)
+        core = PlasticRNN(Maze.n_in, n, replace(rule, initial_alpha=args.initial_alpha), generator=generator)
+        return ActorCritic(core, Maze.n_actions, generator=generator)
+
+    enough = parameters(of(RULES["simple"], args.n))
+    return next(model for n in count(args.n) if parameters(model := of(RULES[condition], n)) >= enough)
+
+
+def parameters(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def found(model: ActorCritic, args: Args) -> float:
+    """Rewards per fresh episode."""
+    generator, batches = torch.Generator().manual_seed(77), max(1, args.episodes // args.batch)
+    env = Maze(args.task, args.batch, generator)
+    with torch.no_grad():
+        return sum(float(rollout(model, env, generator).rewards.sum(0).mean()) for _ in range(batches)) / batches
+
+
+def one(args: Args, condition: str, seed: int) -> dict[str, Any]:
+    """Train one network; its curve and what it finds in the end, with plasticity and without."""
+    model = made(args, condition, seed)
+    folder = args.runs / f"{condition}-{seed}"
+    learner = train(model, lambda g: Maze(args.task, args.batch, g), args.learning, seed=1000 + seed, folder=folder)
+    told = {
+        "value": found(model, args),
+        "cpu_s": learner.history[-1]["cpu_s"],
+        "neurons": model.core.n,
+        "parameters": parameters(model),
+        "updates": [entry["update"] for entry in learner.history],
+        "rewards": [round(sum(entry["rewards"]), 3) for entry in learner.history],
+        "norms": [float(f"{entry['norm']:.3g}") for entry in learner.history],
+    }
+    if model.core.plasticity.plastic:
+        model.core = model.core.without_plasticity()
+        told["plasticity_off"] = found(model, args)
+    return told
+
+
+def settings(args: Args) -> dict[str, Any]:
+    """What makes two results comparable."""
+    kept = {name: getattr(args, name) for name in ("n", "initial_alpha", "batch", "episodes")}
+    return {**kept, "task": asdict(args.task), "learning": asdict(args.learning)}
 
 
 def main(args: Args) -> list[dict[str, Any]]:
-    kept = {name: getattr(args, name) for name in ("n", "initial_alpha", "batch", "episodes")}
-    results = Results(args.out, about(args), {**kept, "task": asdict(args.task), "learning": asdict(args.learning)})
+    results = Results(args.out, about(args), settings(args))
     run_all(args, results, args.conditions, args.seeds, one)
-    plot(results, args, args.out.with_suffix(".png"))
+    lines = {"best possible": rewards_of_knowing(args.task), "at random": rewards_of_chance(args.task)}
+    draw(args.out.with_suffix(".png"), curves(results.runs, "updates", "rewards"), ("updates", "rewards per episode"), lines)
     return results.runs
-
-
-def plot(results: Results, args: Args, path: Path) -> None:
-    """Rewards an episode while training, median and range over seeds; chance dotted."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-    for condition in results.about.conditions:
-        curves = [np.array(run["curve"]) for run in results.runs if run["condition"] == condition]
-        if curves:
-            values = np.stack([curve[:, 1] for curve in curves])
-            (line,) = ax.plot(curves[0][:, 0], np.median(values, 0), label=f"{condition} ({len(curves)})")
-            ax.fill_between(curves[0][:, 0], values.min(0), values.max(0), alpha=0.2, color=line.get_color(), linewidth=0)
-    ax.axhline(rewards_of_chance(args.task), color="black", linestyle=":", label="actions at random")
-    ax.set_xlabel("updates")
-    ax.set_ylabel("rewards an episode")
-    ax.legend(frameon=False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def smoke(folder: Path) -> Args:
     """Every condition once, for a moment."""
-    learning = ActorCriticConfig(updates=2, discount=0.9, discount_per="step", record_every=1, save_every=1)
-    task = MazeConfig(side=5, steps=6)
-    return Args(seeds=(0,), n=6, batch=3, episodes=6, task=task, learning=learning, runs=folder / "runs", out=folder / "maze.json")
+    learning = ActorCriticConfig(updates=4, record_every=2, save_every=1, discount=0.9, discount_per="step")
+    small = Args(seeds=(0,), n=6, batch=3, episodes=6, task=MazeConfig(5, 8), learning=learning)
+    return replace(small, runs=folder / "runs", out=folder / "maze.json")
 
 
 if __name__ == "__main__":
-    given = chosen(__doc__ or "", tuple(RULES), {"paper": "the paper's maze, episodes and network"})
+    os.environ.setdefault("NEUROMORPH_THREADS", "1")
+    given = chosen(__doc__ or "", tuple(CONDITIONS), {"paper": "the paper's maze, episodes, network and optimiser"})
     if given.smoke:
         in_temporary_folder(lambda folder: main(smoke(folder)))
     else:
