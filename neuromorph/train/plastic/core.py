@@ -23,9 +23,9 @@ class PlasticCore(nn.Module, ABC):
     """`n` neurons with plastic synapses among them, driven by inputs x [B, n_in].
 
     Parameters: `input_weights` [g, n_in] and `bias` [g], g = n for each of the cell's paths; `recurrent_weights` w [n, n];
-    `alpha` [n, n], [n, 1] or [1, 1]; `eta` [1, 1] or [n, n]; `modulator_weights` [n] and `modulator_bias` []; `fan_weights`,
-    `fan_bias` [n]; `gate_weights` [g - n, n]. A rule has those that it needs. Initial values are normal: inputs 1 / sqrt(n_in),
-    recurrent weights, gates and modulator 1 / sqrt(n), alpha `initial_alpha`, fan-out 1; biases are 0.
+    `alpha` [n, n], [n, 1] or [1, 1]; `eta` [1, 1] or [n, n]; `modulator_weights` [n] and `modulator_bias` []; `fan_weights` [n]
+    with `fan_bias` [n], or [n, n]; `gate_weights` [g - n, n]. A rule has those that it needs. Initial values are normal: inputs
+    1 / sqrt(n_in), recurrent weights, gates and modulator 1 / sqrt(n), alpha `initial_alpha`, fan-out 1; biases are 0.
 
     `compiled`: plastic layers run on the kernels, CPU alone; otherwise, and on other devices, by PyTorch's loop, with equal results.
     """
@@ -60,9 +60,9 @@ class PlasticCore(nn.Module, ABC):
         self.eta = nn.Parameter(torch.full(wide[rule.eta], rule.initial_eta, dtype=dtype)) if rule.has_eta else None
         self.modulator_weights = normal(n, scale=1 / math.sqrt(n)) if rule.learns_modulator else None
         self.modulator_bias = nn.Parameter(torch.zeros((), dtype=dtype)) if rule.learns_modulator else None
-        fanout = rule.learns_modulator and rule.modulator == "fanout"
-        self.fan_weights = normal(n, scale=1.0) if fanout else None
-        self.fan_bias = nn.Parameter(torch.zeros(n, dtype=dtype)) if fanout else None
+        fan = {"fanout": (n,), "synapse": (n, n)}.get(rule.modulator) if rule.learns_modulator else None
+        self.fan_weights = normal(*fan, scale=1.0) if fan else None
+        self.fan_bias = nn.Parameter(torch.zeros(n, dtype=dtype)) if fan == (n,) else None
 
     @abstractmethod
     def initial_state(self, batch: int) -> Any:
@@ -114,13 +114,15 @@ class PlasticCore(nn.Module, ABC):
             raise TrainingError(f"{type(self).__name__}: modulation is {'needed' if wanted else 'not used'} with {self.plasticity}.")
 
     def _modulation(self, h: Tensor, given: Tensor | None) -> Tensor | None:
-        """M [B, 1] or [B, n]."""
+        """M [B, 1], [B, n] or, one a synapse, [B, n, n]."""
         if given is not None:
             return given.view(len(h), -1)
         if self.modulator_weights is None or self.modulator_bias is None:
             return None
         M = torch.tanh(h @ self.modulator_weights + self.modulator_bias).unsqueeze(1)
-        return M if self.fan_weights is None or self.fan_bias is None else M * self.fan_weights + self.fan_bias
+        if self.fan_weights is None:
+            return M
+        return M.unsqueeze(2) * self.fan_weights if self.fan_bias is None else M * self.fan_weights + self.fan_bias
 
     def forward(
         self,
@@ -149,8 +151,9 @@ class PlasticCore(nn.Module, ABC):
 
     def tape(self, steps: int, parts: Parts) -> Tape:
         """A run of the kernels from the state in `parts`."""
-        form = Form(RULES[self.plasticity.rule], self.plasticity.modulator == "given", self.PATHS > 1)
-        return Tape(form, self.plasticity.clip, steps, parts)
+        rule = self.plasticity
+        form = Form(RULES[rule.rule], rule.modulator == "given", self.PATHS > 1, rule.wide)
+        return Tape(form, rule.clip, steps, parts)
 
     def parts(self, state: PlasticState, modulation: Tensor | None = None) -> Parts:
         """State, parameters and given `modulation` [T, B] or [T, B, n] in the kernels' shapes."""
@@ -159,8 +162,9 @@ class PlasticCore(nn.Module, ABC):
         M = none
         if modulation is not None:
             M = (modulation if modulation.ndim == 3 else modulation.unsqueeze(2)).expand(-1, -1, n)
-        by_synapse = [none if each is None else each.expand(n, n) for each in (self.alpha, self.eta)]
-        trace = self.plasticity.has_trace
+        rule, trace = self.plasticity, self.plasticity.has_trace
+        by_synapse = self.fan_weights if rule.wide else None if trace else self.eta
+        alpha, eta = (none if each is None else each.expand(n, n) for each in (self.alpha, by_synapse))
         return Parts(
             M,
             state.h,
@@ -169,12 +173,12 @@ class PlasticCore(nn.Module, ABC):
             state.E,
             w,
             w[:0] if self.gate_weights is None else self.gate_weights,
-            by_synapse[0],
-            none if trace else by_synapse[1],
+            alpha,
+            eta,
             self.eta.reshape(()) if self.eta is not None and trace else w.new_zeros(()),
             one * 0 if self.modulator_weights is None else self.modulator_weights,
             w.new_zeros(()) if self.modulator_bias is None else self.modulator_bias,
-            one if self.fan_weights is None else self.fan_weights,
+            one if self.fan_weights is None or rule.wide else self.fan_weights,
             one * 0 if self.fan_bias is None else self.fan_bias,
         )
 

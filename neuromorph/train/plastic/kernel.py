@@ -34,15 +34,17 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 class Form(NamedTuple):
-    """Number of the rule, whether M is given, whether the cell is an LSTM."""
+    """Number of the rule, whether M is given, whether the cell is an LSTM, whether M has a weight a synapse: in `Weights.eta`."""
 
     rule: int
     given: bool
     lstm: bool
+    wide: bool
 
 
 class Weights(NamedTuple):
-    """Parameters, all of one number type. `w`, `alpha`, `eta` [n, n]; `rate` [1]: eta of the eligibility trace; `clip` [1].
+    """Parameters, all of one number type. `w`, `alpha` [n, n]; `eta` [n, n]: of the rule hebbian, or the weights of M; `rate` [1]: eta of
+    the eligibility trace; `clip` [1].
 
     `gates` [3 n, n]: recurrent weights of input, forget and output gate; [0, n] without. `readout` [n], `readout_bias` [1]: of
     M = tanh(readout h + bias); `fan`, `fan_bias` [n]: M_j = fan_j M + fan_bias_j.
@@ -88,12 +90,20 @@ def follow(H, a, b, E, t, sample, form, p, r):
                 H[b, j, i] = max(-clip, min(clip, H[a, j, i] + p.eta[j, i] * post * r.h[t, sample, i]))
         elif form.rule == MODULATED:
             pushed = r.M[t, sample, j] * post
-            for i in range(n):
-                H[b, j, i] = max(-clip, min(clip, H[a, j, i] + pushed * r.h[t, sample, i]))
+            if form.wide:
+                for i in range(n):
+                    H[b, j, i] = max(-clip, min(clip, H[a, j, i] + pushed * p.eta[j, i] * r.h[t, sample, i]))
+            else:
+                for i in range(n):
+                    H[b, j, i] = max(-clip, min(clip, H[a, j, i] + pushed * r.h[t, sample, i]))
         elif form.rule == RETROACTIVE:
             M = r.M[t, sample, j]
-            for i in range(n):
-                H[b, j, i] = max(-clip, min(clip, H[a, j, i] + M * E[a, j, i]))
+            if form.wide:
+                for i in range(n):
+                    H[b, j, i] = max(-clip, min(clip, H[a, j, i] + M * p.eta[j, i] * E[a, j, i]))
+            else:
+                for i in range(n):
+                    H[b, j, i] = max(-clip, min(clip, H[a, j, i] + M * E[a, j, i]))
             for i in range(n):
                 E[b, j, i] = E[a, j, i] + rate * (post * r.h[t, sample, i] - E[a, j, i])
 

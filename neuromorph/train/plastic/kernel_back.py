@@ -92,6 +92,23 @@ def _unhebb(t, b, s, p, r, g, sums, work):
 
 
 @inlined
+def _unmodulate_wide(t, b, s, p, r, g, sums, work):
+    """H = clip(H + M eta post pre^T), eta a weight a synapse."""
+    n = len(p.w)
+    for j in range(n):
+        _masked(b, j, s, p, g, work)
+        post, M, total = r.act[t, b, j], r.M[t, b, j], p.clip[0] * 0
+        for i in range(n):
+            total += p.eta[j, i] * g.dH[b, j, i] * r.h[t, b, i]
+        g.M[t, b, j] = total * post
+        work.post[j] = total * M
+        for i in range(n):
+            work.pre[i] += post * M * p.eta[j, i] * g.dH[b, j, i]
+        for i in range(n):
+            sums.eta[j, i] += post * M * r.h[t, b, i] * g.dH[b, j, i]
+
+
+@inlined
 def _unmodulate(t, b, s, p, r, g, work):
     """H = clip(H + M post pre^T)."""
     n = len(p.w)
@@ -107,8 +124,8 @@ def _unmodulate(t, b, s, p, r, g, work):
 
 
 @inlined
-def _unretro(t, b, s, p, r, g, sums, work):
-    """H = clip(H + M E) with the old E; E = (1 - rate) E + rate post pre^T."""
+def _unretro(t, b, s, form, p, r, g, sums, work):
+    """H = clip(H + M E) with the old E, or with M eta E; E = (1 - rate) E + rate post pre^T."""
     n = len(p.w)
     rate = p.rate[0]
     kept = rate * 0 + 1 - rate
@@ -117,16 +134,27 @@ def _unretro(t, b, s, p, r, g, sums, work):
         post, M = r.act[t, b, j], r.M[t, b, j]
         by_M = through = by_rate = rate * 0
         for i in range(n):
-            by_M += g.dH[b, j, i] * work.E[s, j, i]
             through += g.dE[b, j, i] * r.h[t, b, i]
             by_rate += g.dE[b, j, i] * work.E[s, j, i]
+        if form.wide:
+            for i in range(n):
+                by_M += p.eta[j, i] * g.dH[b, j, i] * work.E[s, j, i]
+            for i in range(n):
+                sums.eta[j, i] += M * g.dH[b, j, i] * work.E[s, j, i]
+        else:
+            for i in range(n):
+                by_M += g.dH[b, j, i] * work.E[s, j, i]
         g.M[t, b, j] = by_M
         sums.rate[0] += through * post - by_rate
         work.post[j] = rate * through
         for i in range(n):
             work.pre[i] += rate * post * g.dE[b, j, i]
-        for i in range(n):
-            g.dE[b, j, i] = kept * g.dE[b, j, i] + M * g.dH[b, j, i]
+        if form.wide:
+            for i in range(n):
+                g.dE[b, j, i] = kept * g.dE[b, j, i] + M * p.eta[j, i] * g.dH[b, j, i]
+        else:
+            for i in range(n):
+                g.dE[b, j, i] = kept * g.dE[b, j, i] + M * g.dH[b, j, i]
 
 
 @inlined
@@ -190,10 +218,12 @@ def _step_back(t, b, s, form, p, r, g, sums, work):
         work.pre[i] = 0
     if form.rule == HEBBIAN:
         _unhebb(t, b, s, p, r, g, sums, work)
+    elif form.rule == MODULATED and form.wide:
+        _unmodulate_wide(t, b, s, p, r, g, sums, work)
     elif form.rule == MODULATED:
         _unmodulate(t, b, s, p, r, g, work)
     elif form.rule == RETROACTIVE:
-        _unretro(t, b, s, p, r, g, sums, work)
+        _unretro(t, b, s, form, p, r, g, sums, work)
     if form.rule >= MODULATED and not form.given:
         _unread(t, b, p, r, g)
     _uncell(t, b, form, p, r, g, work)

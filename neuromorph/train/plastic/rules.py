@@ -21,7 +21,7 @@ OFFERED = {
     "rule": ("none", "hebbian", "modulated", "retroactive"),
     "alpha": ("synapse", "neuron", "one"),
     "eta": ("one", "synapse"),
-    "modulator": ("scalar", "fanout", "given"),
+    "modulator": ("scalar", "fanout", "synapse", "given"),
 }
 
 
@@ -31,8 +31,8 @@ class Plasticity:
 
     `alpha`: one strength a synapse, a postsynaptic neuron, or one for all. `eta`: one rate for all, or (rule `hebbian` alone) one a
     synapse. `modulator`: where M comes from in the rules `modulated` and `retroactive`: "scalar", M = tanh(r h + b) for all
-    synapses; "fanout", weight_j M + bias_j for the synapses onto neuron j; "given", by the caller. `clip`: bound of |H|; at the
-    bound H has no gradient. `initial_alpha`: standard deviation; `initial_eta`: value, as training starts.
+    synapses; "fanout", weight_j M + bias_j for the synapses onto neuron j; "synapse", weight_ji M for each; "given", by the caller.
+    `clip`: bound of |H|; at the bound H has no gradient. `initial_alpha`: standard deviation; `initial_eta`: value, as training starts.
 
     Raises:
         TrainingError: an option that is not offered, or a number out of its range.
@@ -70,6 +70,11 @@ class Plasticity:
         return self.modulated and self.modulator != "given"
 
     @property
+    def wide(self) -> bool:
+        """Whether M has a trained weight a synapse."""
+        return self.learns_modulator and self.modulator == "synapse"
+
+    @property
     def has_eta(self) -> bool:
         return self.rule in ("hebbian", "retroactive")
 
@@ -86,10 +91,12 @@ def update(
     pre: Float[Tensor, "batch n"],
     post: Float[Tensor, "batch n"],
     eta: Float[Tensor, "_ _"] | None,
-    M: Float[Tensor, "batch _"] | None,
+    M: Float[Tensor, "batch _"] | Float[Tensor, "batch n n"] | None,
     clip: float,
 ) -> tuple[Float[Tensor, "batch _ _"], Float[Tensor, "batch _ _"]]:
-    """H and E [B, n, n] after a step, from those before it (eqs. 2-5). `M` [batch, n or 1] acts on the synapses onto each neuron."""
+    """H and E [B, n, n] after a step, from those before it (eqs. 2-5). `M` [batch, n or 1] acts on the synapses onto each neuron, `M`
+    [batch, n, n] on each synapse.
+    """
     if rule == "none":
         return H, E
     product = post.unsqueeze(2) * pre.unsqueeze(1)
@@ -97,7 +104,8 @@ def update(
         assert eta is not None
         return hardtanh(H + eta * product, -clip, clip), E
     assert M is not None
+    M = M if M.ndim == 3 else M.unsqueeze(2)
     if rule == "modulated":
-        return hardtanh(H + M.unsqueeze(2) * product, -clip, clip), E
+        return hardtanh(H + M * product, -clip, clip), E
     assert eta is not None
-    return hardtanh(H + M.unsqueeze(2) * E, -clip, clip), torch.lerp(E, product, eta)
+    return hardtanh(H + M * E, -clip, clip), torch.lerp(E, product, eta)
