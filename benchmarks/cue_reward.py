@@ -121,8 +121,6 @@ def load(args: Args) -> list[dict[str, Any]]:
 
 
 def main(args: Args) -> list[dict[str, Any]]:
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     for seed in args.seeds:
         for rule in args.rules:
             if any((run["rule"], run["seed"]) == (rule, seed) for run in load(args)):
@@ -223,6 +221,8 @@ def smoke(folder: Path) -> Args:
 
 if __name__ == "__main__":
     os.environ.setdefault("NEUROMORPH_THREADS", "1")
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, results to a temporary folder")
     parser.add_argument("--paper", action="store_true", help="the paper's network and episodes")

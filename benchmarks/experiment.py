@@ -109,8 +109,6 @@ def run_all[A](
     args: A, results: Results, conditions: Sequence[str], seeds: Sequence[int], one: Callable[[A, str, int], dict[str, Any]]
 ) -> None:
     """Every condition and seed that the results lack. `one`: gives the keywords of `Results.add`."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     for seed in seeds:
         for condition in conditions:
             if not results.has(condition, seed):
@@ -121,9 +119,11 @@ def run_all[A](
 
 
 def chosen(description: str, conditions: Sequence[str], presets: Mapping[str, str] | None = None) -> argparse.Namespace:
-    """The command line of an experiment: `smoke`, `conditions` and `seeds` (None: those of Args), and a flag for each of `presets`
+    """The command line of an experiment, which then has the process for itself (one thread, no denormal numbers): `smoke`, `conditions` and `seeds` (None: those of Args), and a flag for each of `presets`
     (name and help).
     """
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, results to a temporary folder")
     parser.add_argument("--conditions", nargs="+", choices=tuple(conditions))
