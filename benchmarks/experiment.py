@@ -119,8 +119,8 @@ def run_all[A](
 
 
 def chosen(description: str, conditions: Sequence[str], presets: Mapping[str, str] | None = None) -> argparse.Namespace:
-    """The command line of an experiment, which then has the process for itself (one thread, no denormal numbers): `smoke`, `conditions` and `seeds` (None: those of Args), and a flag for each of `presets`
-    (name and help).
+    """The command line of an experiment: `smoke`, `conditions` and `seeds` (None: those of Args), and a flag for each of `presets` (name
+    and help). The process is its own from then on: one thread, no denormal numbers.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
