@@ -118,9 +118,11 @@ def run_all[A](
     print(table(results))
 
 
-def chosen(description: str, conditions: Sequence[str], presets: Mapping[str, str] | None = None) -> argparse.Namespace:
-    """The command line of an experiment: `smoke`, `conditions` and `seeds` (None: those of Args), and a flag for each of `presets` (name
-    and help). The process is its own from then on: one thread, no denormal numbers.
+def chosen(
+    description: str, conditions: Sequence[str], presets: Mapping[str, str] | None = None, options: Mapping[str, str] | None = None
+) -> argparse.Namespace:
+    """The command line of an experiment: `smoke`, `conditions` and `seeds` (None: those of Args), a flag for each of `presets` and a text
+    for each of `options` (name and help). The process is its own from then on: one thread, no denormal numbers.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -130,6 +132,8 @@ def chosen(description: str, conditions: Sequence[str], presets: Mapping[str, st
     parser.add_argument("--seeds", nargs="+", type=int)
     for name, told in (presets or {}).items():
         parser.add_argument(f"--{name}", action="store_true", help=told)
+    for name, told in (options or {}).items():
+        parser.add_argument(f"--{name}", help=told)
     return parser.parse_args()
 
 
