@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from neuromorph.data.phones.corpus import NOT_COUNTED, Framed
 from neuromorph.data.phones.mfcc import N_FEATURES
@@ -122,10 +123,18 @@ class SpikingPhones(nn.Module):
         self.encoding, self.delay, self.logit_scale = encoding, delay, logit_scale
 
     def forward(self, batch: Batch) -> Scores:
-        features, inside = (nn.functional.pad(part, (0, 0) * (part.dim() - 1) + (0, self.delay)) for part in (batch.features, batch.inside))
-        found = self.lsnn.frames(self.encoding(features, inside))
-        mean = found.y.unflatten(0, (-1, self.encoding.steps_per_frame)).mean(1)
-        return Scores(self.logit_scale * mean[self.delay :], found.rates)
+        found = self.lsnn.frames(self.input(batch))
+        return Scores(self.logit_scale * answers(found.y, self.encoding.steps_per_frame, self.delay), found.rates)
+
+    def input(self, batch: Batch) -> Shaped[Tensor, "steps batch channels"]:
+        """What the LSNN hears: the utterances, then silence for the frames that it answers later."""
+        late = (0, self.delay)
+        return self.encoding(pad(batch.features, (0, 0, 0, 0, *late)), pad(batch.inside, (0, 0, *late)))
+
+
+def answers(y: Float[Tensor, "steps batch 39"], steps_per_frame: int, delay: int) -> Float[Tensor, "frames batch 39"]:
+    """Readout of each frame: its mean over the steps of the frame `delay` later."""
+    return y.unflatten(0, (-1, steps_per_frame)).mean(1)[delay:]
 
 
 class LSTMPhones(nn.Module):

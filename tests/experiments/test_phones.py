@@ -8,10 +8,15 @@ import pytest
 import torch
 
 from benchmarks import phones as experiment
+from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.data.phones import Recipe, make
 from neuromorph.data.phones.corpus import NOT_COUNTED, Framed
-from neuromorph.tasks.phones import Encoding, SpikingPhones, chunks, errors, frame_error, together
+from neuromorph.graph import load
+from neuromorph.spikes import Spikes
+from neuromorph.tasks.phones import Encoding, SpikingPhones, answers, chunks, errors, frame_error, together
 from neuromorph.train import resumable
+from neuromorph.train.deep_r import DeepR
+from neuromorph.train.export import export
 from tests.data.phone_files import need_flite
 
 
@@ -29,6 +34,24 @@ def test_every_condition_once(folder: Path) -> None:
     assert [run["condition"] for run in runs] == list(args.conditions)
     assert all(0 <= run["value"] <= 100 for run in runs)
     assert experiment.main(args) == runs, "a second call finds everything done"
+    assert load(folder / "phones_online.h5").n_synapses == runs[3]["parameters"]
+
+
+def test_the_network_of_one_direction_on_a_simulator() -> None:
+    """Its graph's readout gives the answers of the trained network."""
+    small = replace(experiment.ONLINE, n_excitatory=9, n_inhibitory=4, n_adaptive=7)
+    args = replace(experiment.Args(), online=small)
+    model = experiment.network(args, "online", 0)
+    deep_r = experiment.optimizer(args, "online", model, 0)
+    assert isinstance(model, SpikingPhones)
+    assert isinstance(deep_r, DeepR)
+    spoken_ones = together([spoken(20, 1), spoken(13, 2)])
+    spikes = Spikes.from_dense(model.input(spoken_ones).numpy(), args.encoding.dt)
+    recording = ReferenceBackend().run(export(model.lsnn, signs=deep_r.signs), spikes)
+    assert recording.spikes["adaptive"].rate() > 1
+    found = answers(torch.from_numpy(recording.readouts["readout"]), args.encoding.steps_per_frame, args.delay)
+    assert found.shape == (20, 2, 39)
+    torch.testing.assert_close(args.logit_scale * found.float(), model(spoken_ones).logits.detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_killed_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
