@@ -45,8 +45,8 @@ LARGE_RULES = {
 
 @dataclass(frozen=True)
 class Args:
-    """`n` neurons a layer with simple neuromodulation, in the other models as many as give as many parameters; `network`: the rest of them,
-    its sizes and plasticity replaced. `corpus`: "austen", "markov" or a folder with the Penn Treebank. `runs`: states of training.
+    """`n` neurons a layer with plasticity, without it as many as give as many parameters; `network`: what else they are, its sizes and
+    plasticity replaced. `corpus`: "austen", "markov" or a folder with the Penn Treebank. `runs`: states of training.
     """
 
     conditions: tuple[str, ...] = tuple(CONDITIONS)
@@ -78,7 +78,7 @@ LARGE = replace(
     rules=LARGE_RULES,
     network=LanguageModelConfig((1149, 1149, 400), 400, tied=True, drop_word=0.1, drop_embedded=0.4, drop_hidden=0.25, drop_output=0.4),
     training=LanguageModelTraining(
-        epochs=500, lr=30, decay=1, weight_decay=1.2e-6, batch=7, window=70, vary=True, activity=2, change=1, average_after=45
+        epochs=500, lr=30.0, decay=1.0, weight_decay=1.2e-6, batch=7, window=70, vary=True, activity=2.0, change=1.0, average_after=45
     ),
     runs=Path("runs/language_model_large"),
     out=RESULTS / "language_model_large.json",
@@ -114,12 +114,12 @@ def read(args: Args) -> Corpus:
 
 
 def made(args: Args, condition: str, seed: int, words: int) -> LanguageModel:
-    """A model of the fewest neurons that give at least as many parameters as `args.n` with simple neuromodulation."""
+    """A model of the fewest neurons that give at least as many parameters as the smallest plastic one of `args.n`."""
 
     def of(rule: Plasticity, n: int) -> LanguageModel:
         return LanguageModel(sized(args.network, rule, n), words, generator=torch.Generator().manual_seed(seed))
 
-    enough = parameters(of(args.rules["simple"], args.n))
+    enough = min(parameters(of(rule, args.n)) for rule in args.rules.values() if rule.plastic)
     return next(model for n in count(args.n) if parameters(model := of(args.rules[condition], n)) >= enough)
 
 
