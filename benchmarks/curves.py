@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,11 @@ def draw(
 ) -> None:
     """Write the picture. `axes`: their names; `lines`: heights by name; `limits` of the heights shown."""
     ax = style.new_axis(None, 620.0, 340.0)
-    for colour, (name, (x, rows)) in zip(COLOURS, found.items()):
+    for colour, (name, (x, rows)) in zip(cycle(COLOURS), found.items()):
         low, middle, high = np.quantile(rows, (0.25, 0.5, 0.75), axis=0)
         ax.plot(x, middle, color=colour, label=f"{name} ({len(rows)})", linewidth=1.5)
         ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-    for dash, (name, height) in zip(("--", ":", "-."), lines.items()):
+    for dash, (name, height) in zip(cycle(("--", ":", "-.")), lines.items()):
         ax.axhline(height, linestyle=dash, color=style.PURPLE, label=name, linewidth=1.2)
     if limits is not None:
         ax.set_ylim(*limits)

@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.curves import curves, draw
 from benchmarks.experiment import RESULTS, About, Condition, Results, chosen, in_temporary_folder, parts, run_all
+from neuromorph.errors import TrainingError
 from neuromorph.tasks.language_model import Corpus, Markov, austen, markov, penn_treebank, unigram_perplexity
 from neuromorph.tasks.language_model_network import LanguageModel, LanguageModelConfig, parameters
 from neuromorph.tasks.language_model_training import LanguageModelTraining, perplexity, train
@@ -76,7 +77,9 @@ LARGE = replace(
     conditions=tuple(LARGE_CONDITIONS),
     n=1149,
     rules=LARGE_RULES,
-    network=LanguageModelConfig((1149, 1149, 400), 400, tied=True, drop_word=0.1, drop_embedded=0.4, drop_hidden=0.25, drop_output=0.4),
+    network=LanguageModelConfig(
+        (1149, 1149, 400), 400, tied=True, scale=0.03, drop_word=0.1, drop_embedded=0.4, drop_hidden=0.25, drop_output=0.4
+    ),
     training=LanguageModelTraining(
         epochs=500, lr=30.0, decay=1.0, weight_decay=1.2e-6, batch=7, window=70, vary=True, activity=2.0, change=1.0, average_after=45
     ),
@@ -159,10 +162,19 @@ def settings(args: Args) -> dict[str, Any]:
 
 
 def main(args: Args) -> list[dict[str, Any]]:
+    """Train and test what the results lack, and draw the curves.
+
+    Raises:
+        TrainingError: a condition that the model is not made for.
+    """
+    if unknown := set(args.conditions) - set(args.rules):
+        raise TrainingError(f"No rule for {', '.join(sorted(unknown))}; this model has {', '.join(args.rules)}.")
     results = Results(args.out, about(args), settings(args))
     run_all(args, results, args.conditions, args.seeds, one)
     found = curves(results.runs, "epochs", "valid")
-    papers = {f"paper, {name}: {c.paper.split(' ')[0]}": float(c.paper.split(" ")[0]) for name, c in results.about.conditions.items()}
+    conditions = results.about.conditions
+    numbers = {name: conditions[name].paper.split(" ")[0] for name in (args.conditions[0], args.conditions[-1])}
+    papers = {f"{name}, paper: {number}": float(number) for name, number in numbers.items()}
     draw(args.out.with_suffix(".png"), found, ("epochs", "validation perplexity"), papers)
     return results.runs
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import language_model as experiment
+from neuromorph.errors import TrainingError
 from neuromorph.tasks.language_model_network import parameters
 from neuromorph.train import resumable
 from tests.data.files import need_austen
@@ -43,6 +44,8 @@ def test_the_large_model_starts_and_trains(tmp_path: Path) -> None:
     assert [run["condition"] for run in runs] == ["lstm", "simple"]
     assert all(run["epochs"] == [1, 2, 3] and run["train"][-1] < run["train"][0] for run in runs)
     assert json.loads(args.out.read_text())["about"]["conditions"]["simple"]["paper"].startswith("61.44")
+    with pytest.raises(TrainingError, match="No rule for plain; this model has lstm, simple"):
+        experiment.main(replace(args, conditions=("plain",)))
 
 
 @pytest.mark.parametrize("args", [experiment.Args(), experiment.PAPER])
