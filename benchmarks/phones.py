@@ -30,7 +30,7 @@ from neuromorph.train.lsnn_config import LSNNConfig
 from neuromorph.train.resumable import learn
 from neuromorph.train.supervised import Loss, Supervised
 
-LEARNED = LSNNConfig(n_excitatory=75, n_inhibitory=25, n_adaptive=50, tau_m=20e-3, tau_a=200e-3, tau_out=3e-3, n_ref=2, bidirectional=True)
+LEARNED = LSNNConfig(n_excitatory=75, n_inhibitory=25, n_adaptive=50, tau_m=20e-3, tau_a=200e-3, tau_out=5e-3, n_ref=2, bidirectional=True)
 ONLINE = replace(LEARNED, n_excitatory=110, n_inhibitory=60, n_adaptive=80, bidirectional=False)
 
 
@@ -51,14 +51,15 @@ class Args:
     connectivity: float = 0.2
     delay: int = 5
     feature_noise: float = 0.5
-    logit_scale: float = 30.0
+    logit_scale: float = 1.0
     batch: int = 32
     frames: int = 80
     updates: int = 3000
     lr: float = 5e-3
     lstm_lr: float = 3e-3
-    rate_weight: float = 0.1
-    rate_hz: float = 20.0
+    online_lr: float = 1e-2
+    rate_weight: float = 1.0
+    rate_hz: float = 30.0
     validated: int = 40
     root: Path | None = None
     models: Path = RESULTS.parent / "models"
@@ -87,7 +88,7 @@ def network(args: Args, condition: str, seed: int) -> nn.Module:
 
 def optimizer(args: Args, condition: str, model: nn.Module, seed: int) -> torch.optim.Optimizer | DeepR:
     """Adam; under DEEP R for the network of one direction, whose synapses are drawn here."""
-    adam = torch.optim.Adam(model.parameters(), lr=args.lstm_lr if condition == "lstm" else args.lr)
+    adam = torch.optim.Adam(model.parameters(), lr=learning_rate(args, condition))
     if condition != "online":
         return adam
     assert isinstance(model, SpikingPhones)
@@ -96,6 +97,11 @@ def optimizer(args: Args, condition: str, model: nn.Module, seed: int) -> torch.
     masks = draw_masks(allowed_synapses(lsnn.weights()), args.connectivity, generator)
     lsnn.initialise(signs, masks)
     return DeepR(adam, lsnn.weights(), signs, masks, seed=seed, l1=1e-3)
+
+
+def learning_rate(args: Args, condition: str) -> float:
+    """At its highest."""
+    return {"lstm": args.lstm_lr, "online": args.online_lr}.get(condition, args.lr)
 
 
 def parameters(model: nn.Module) -> int:
@@ -125,7 +131,7 @@ def one(args: Args, condition: str, seed: int) -> dict[str, Any]:
     made, every = optimizer(args, condition, model, seed), max(2, len(data.train) // args.validated)
     validation = data.train[::every]
     loss = loss_of(args, model, [each for k, each in enumerate(data.train) if k % every], seed)
-    schedule = OptimizerConfig(lr=args.lstm_lr if condition == "lstm" else args.lr, schedule="cosine", warm_up=20, clip=1.0)
+    schedule = OptimizerConfig(lr=learning_rate(args, condition), schedule="cosine", warm_up=20, clip=1.0)
     options: dict[str, Any] = {"validate": lambda: frame_error(model, validation), "record_every": max(1, args.updates // 12)}
     learner = Supervised(model, made, schedule, args.updates, loss=loss, **options)
     about_run = {"condition": condition, "seed": seed, **settings(args)}
@@ -149,7 +155,7 @@ def deploy(args: Args, model: nn.Module, deep_r: DeepR) -> None:
 
 def settings(args: Args) -> dict[str, Any]:
     kept = ("corpus", "snr_db", "logit_scale", "batch", "frames", "updates", "lr", "lstm_lr", "rate_weight", "rate_hz", "validated")
-    kept += ("feature_noise", "connectivity", "delay")
+    kept += ("online_lr", "feature_noise", "connectivity", "delay")
     told = {name: getattr(args, name) for name in kept}
     return {**told, "encoding": asdict(args.encoding), "network": asdict(args.network), "online": asdict(args.online)}
 
