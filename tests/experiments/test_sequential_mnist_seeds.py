@@ -26,6 +26,8 @@ def test_changes_are_those_of_the_paper() -> None:
     lif, slow = (experiment.config(experiment.Args(), name, 0) for name in ("lif", "lsnn_2ms"))
     assert (lif.network.n_adaptive, lif.network.n, lif.network.n_inhibitory) == (0, 220, 54)
     assert (slow.network.tau_a, slow.training.window) == (1.4, 112)
+    full = experiment.config(experiment.Args(), "full", 0).deep_r
+    assert (full.connectivity, full.l1) == (1.0, 0.0)
 
 
 def test_a_stopped_lstm_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
