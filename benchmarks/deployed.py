@@ -9,21 +9,28 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks import l2l_regression
+from benchmarks import l2l_arena, l2l_regression, phones
 from benchmarks.deployment import Deployment, through_the_chain
 from benchmarks.machine import machine
+from neuromorph.backends.fast import FastBackend
 from neuromorph.cli.output import joules
 from neuromorph.files import atomic_write
-from neuromorph.graph import load
+from neuromorph.graph import Graph, load
 from neuromorph.spikes import Spikes
 from neuromorph.tasks import sequential_mnist
+from neuromorph.tasks.acting import Acting
+from neuromorph.tasks.arena import SpikingArena
+from neuromorph.tasks.phones import SpikingPhones, answers, together
+from neuromorph.tasks.phones import errors as phone_errors
 from neuromorph.tasks.teachers import FAMILIES
+from neuromorph.train.ppo import Episodes
 
 HERE = Path(__file__).parent
 
@@ -34,28 +41,65 @@ def mnist(models: Path, samples: int) -> Deployment:
     labels, window = test.labels[:samples], int(graph.metadata["decision_window"])
     inputs = {graph.inputs[0].name: Spikes.from_dense(test.dense(np.arange(samples)), test.dt)}
 
-    def right(readouts: Mapping[str, np.ndarray]) -> float:
+    def right(_: Graph, readouts: Mapping[str, np.ndarray]) -> float:
         (y,) = readouts.values()
         return float((y[-window:].mean(0).argmax(1) == labels).mean())
 
     return Deployment("sequential MNIST, 1 ms a pixel, DEEP R 12 %", graph, inputs, right, "accuracy")
 
 
-def regression(models: Path, samples: int) -> Deployment:
-    graph, args = load(models / "l2l_regression_sinusoids.h5"), l2l_regression.Args()
-    family, e, generator = FAMILIES[args.family], args.episode, torch.Generator().manual_seed(99)
+def phone_frames(models: Path, samples: int) -> Deployment:
+    graph, args = load(models / "phones_online.h5"), phones.Args()
+    shown = together(phones.corpus(args.corpus, args.root, args.snr_db).test[:samples])
+    network = phones.network(args, "online", 0)
+    assert isinstance(network, SpikingPhones)
+    inputs = {graph.inputs[0].name: Spikes.from_dense(network.input(shown).numpy(), graph.dt)}
+
+    def wrong(_: Graph, readouts: Mapping[str, np.ndarray]) -> float:
+        (y,) = readouts.values()
+        errors, frames = phone_errors(answers(torch.from_numpy(y), args.encoding.steps_per_frame, args.delay), shown.labels)
+        return errors / frames
+
+    return Deployment("phones, one direction, DEEP R 20 %", graph, inputs, wrong, "frame error")
+
+
+def regression(family_name: str, models: Path, samples: int) -> Deployment:
+    graph, args = load(models / f"l2l_regression_{family_name}.h5"), l2l_regression.ARGS[family_name]
+    family, e, generator = FAMILIES[family_name], args.episode, torch.Generator().manual_seed(99)
     shown = family.draw(samples, e.examples, generator)
     inputs = {graph.inputs[0].name: Spikes.from_dense(e.spikes(family, shown, generator).numpy(), e.dt)}
 
-    def error(readouts: Mapping[str, np.ndarray]) -> float:
+    def error(_: Graph, readouts: Mapping[str, np.ndarray]) -> float:
         (y,) = readouts.values()
-        answers = y[..., 0].reshape(e.examples, e.steps, -1).mean(1) * 5 * family.y_most
-        return float(np.square(answers - shown.y.numpy())[-l2l_regression.LAST :].mean())
+        found = y[..., 0].reshape(e.examples, e.steps, -1).mean(1) * 5 * family.y_most
+        return float(np.square(found - shown.y.numpy())[-l2l_regression.LAST :].mean())
 
-    return Deployment("learning to learn: sinusoids", graph, inputs, error, "mean squared error")
+    return Deployment(f"learning to learn: {family_name}", graph, inputs, error, "mean squared error")
 
 
-NETWORKS: dict[str, Callable[[Path, int], Deployment]] = {"sequential_mnist": mnist, "l2l_regression": regression}
+def arena(models: Path, samples: int) -> Deployment:
+    """It acts in a closed loop, in floats and in integers; what it saw in floats is its input for counts and simulators."""
+    graph, args = load(models / "l2l_arena.h5"), l2l_arena.Args()
+
+    def play(of: Graph) -> tuple[Episodes, torch.Tensor]:
+        env = SpikingArena(args.task, args.code, samples, torch.Generator().manual_seed(99))
+        with torch.no_grad(), FastBackend().step_session(of, n_samples=samples) as session:
+            return l2l_arena.played(Acting(of, session), env)
+
+    def goals(of: Graph, _: Mapping[str, np.ndarray]) -> float:
+        return float(play(of)[1].sum(0).float().mean())
+
+    inputs = {graph.inputs[0].name: Spikes.from_dense(play(graph)[0].spikes.numpy(), args.code.dt)}
+    return Deployment("learning to learn: arena", graph, inputs, goals, "goals an episode")
+
+
+NETWORKS: dict[str, Callable[[Path, int], Deployment]] = {
+    "sequential_mnist": mnist,
+    "phones": phone_frames,
+    "sinusoids": partial(regression, "sinusoids"),
+    "teachers": partial(regression, "teachers"),
+    "arena": arena,
+}
 
 
 @dataclass(frozen=True)

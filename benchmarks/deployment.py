@@ -20,13 +20,13 @@ from neuromorph.quantize import quantize
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
 
-type Score = Callable[[Mapping[str, np.ndarray]], float]
-"""From readouts [steps, samples, n] by population, of the first samples, to the metric."""
+type Score = Callable[[Graph, Mapping[str, np.ndarray]], float]
+"""From a graph and its readouts [steps, samples, n] by population, in units of floats, to the metric."""
 
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """`graph` in floats, what it is tested on, and how its readouts are judged."""
+    """`graph` in floats, what it is tested on, and how it is judged: by its readouts there, or, where it acts, by what it then earns."""
 
     name: str
     graph: Graph
@@ -56,8 +56,8 @@ def through_the_chain(d: Deployment, *, checked: int = 20, in_lava: int = 4, chi
     return {
         "metric": d.metric,
         "samples": d.n_samples,
-        "float": d.score(recordings["float"].readouts),
-        "integer": d.score(in_floats(integer, recordings["integer"])),
+        "float": d.score(d.graph, recordings["float"].readouts),
+        "integer": d.score(integer, in_floats(integer, recordings["integer"])),
         "simulators": {"samples": min(checked, d.n_samples), "agree": simulators.agrees},
         "lava": {"samples": min(in_lava, d.n_samples), "identical": lava.comparisons[0].identical},
         "neurons": d.graph.n_neurons,

@@ -20,7 +20,8 @@ from neuromorph.tasks.arena import Arena, ArenaCode, ArenaConfig, SpikingArena, 
 from neuromorph.train.export import export
 from neuromorph.train.lsnn_config import LSNNConfig
 from neuromorph.train.network import LSNN
-from neuromorph.train.ppo import PPOConfig, act, train
+from neuromorph.train.ppo import Agent, Episodes, PPOConfig, act, train
+from neuromorph.train.stepping import Stepper
 
 CONDITIONS = ("lsnn", "lif", "untrained", "script")
 SECTIONS = 25
@@ -72,9 +73,15 @@ def made(args: Args, condition: str, seed: int) -> LSNN:
 
 def measured(args: Args, model: LSNN, *, blind: bool = False) -> dict[str, Any]:
     """Visits in fresh episodes, the same for all; `blind`: without the spikes of rewards."""
-    env, reached = SpikingArena(args.task, args.code, args.tests, torch.Generator().manual_seed(77), blind=blind), list[torch.Tensor]()
-    act(model, env, env.generator, watch=lambda: reached.append(env.arena.reached))
-    return judged(torch.stack(reached))
+    env = SpikingArena(args.task, args.code, args.tests, torch.Generator().manual_seed(77), blind=blind)
+    return judged(played(Stepper(model, args.tests), env)[1])
+
+
+def played(agent: Agent, env: SpikingArena) -> tuple[Episodes, torch.Tensor]:
+    """Episodes, and who reached the goal in each move [steps, B]."""
+    reached: list[torch.Tensor] = []
+    episodes = act(agent, env, env.generator, watch=lambda: reached.append(env.arena.reached))
+    return episodes, torch.stack(reached)
 
 
 def judged(reached: torch.Tensor) -> dict[str, Any]:
@@ -97,7 +104,7 @@ def path(args: Args, model: LSNN, seed: int) -> dict[str, Any]:
         if bool(arena.reached):
             lines.append([rounded(arena.place)])
 
-    act(model, env, env.generator, watch)
+    act(Stepper(model, 1), env, env.generator, watch)
     return {"goal": rounded(env.arena.goal), "lines": lines}
 
 

@@ -1,10 +1,11 @@
 """Learning to learn functions from examples (Bellec et al. 2018): `python -m benchmarks.l2l_regression`.
 
 An LSNN with fixed weights sees the examples of a function one after the other, each with the value of the one before, and answers better
-and better: learning within an episode is in its activity. Beside it: a network of LIF neurons alone, ridge regression on x and on its
-tuning curves, and backpropagation from scratch, which meet the same kind of examples.
+and better: learning within an episode is in its activity. Beside it: a network of LIF neurons alone; ridge regression on the LSNN's spikes
+(the paper's linear baseline), on x and on its tuning curves; and backpropagation from scratch, which meet the same kind of examples.
 """
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from neuromorph.train.supervised import Loss, Supervised
 
 LAST = 10
 """Examples at the end of an episode over which the metric is taken."""
-BASELINES = ("ridge", "curves", "backprop")
+BASELINES = ("spikes", "ridge", "curves", "backprop")
 LEARNED = LSNNConfig(
     n_excitatory=45,
     n_inhibitory=15,
@@ -62,6 +63,12 @@ class Args:
     out: Path = RESULTS / "l2l_regression.json"
 
 
+ARGS = {
+    "sinusoids": Args(),
+    "teachers": Args(family="teachers", episode=EpisodeConfig(neurons=80, width=0.03), out=RESULTS / "l2l_teachers.json"),
+}
+
+
 class Student:
     """An LSNN on the episodes of a family: its answers are readouts averaged over the steps of each example."""
 
@@ -80,6 +87,18 @@ class Student:
         y = frames.y[..., 0].view(e.examples, e.steps, -1).mean(1) * 5 * self.family.y_most
         return (y - shown.y).square(), frames.rates
 
+    @torch.no_grad()
+    def traces(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Spikes of each neuron, filtered with 20 ms, averaged over examples [examples, batch, n]; values [examples, batch]."""
+        e = self.args.episode
+        shown = self.family.draw(batch, e.examples, generator)
+        _, z = self.model(e.spikes(self.family, shown, generator))
+        trace, kept = torch.zeros_like(z[0]), list[Tensor]()
+        for now in z:
+            trace = math.exp(-e.dt / 20e-3) * trace + now
+            kept.append(trace)
+        return torch.stack(kept).view(e.examples, e.steps, batch, -1).mean(1), shown.y
+
     def loss(self, update: int, seed: int) -> Loss:
         errors, rates = self.errors(self.args.batch, torch.Generator().manual_seed(seed * 1_000_003 + update))
         silent = (rates - self.args.rate_hz * self.args.episode.dt).square().mean()
@@ -93,7 +112,8 @@ class Student:
         return torch.stack([self.errors(size, generator)[0].mean(1) for _ in range(episodes // size)]).mean(0)
 
 
-def spiking(args: Args, condition: str, seed: int) -> dict[str, Any]:
+def learned(args: Args, condition: str, seed: int) -> tuple[Student, Supervised]:
+    """The network of a condition after training, which goes on where it was."""
     network = args.network
     if condition == "lif":
         network = replace(network, n_adaptive=0, n_excitatory=network.n_excitatory + network.n_adaptive)
@@ -113,6 +133,11 @@ def spiking(args: Args, condition: str, seed: int) -> dict[str, Any]:
     )
     about_run = {"condition": condition, "seed": seed, **settings(args)}
     learn(learner, args.updates, about=about_run, folder=args.runs / args.family / f"{condition}-{seed}", save_every=200)
+    return student, learner
+
+
+def spiking(args: Args, condition: str, seed: int) -> dict[str, Any]:
+    student, learner = learned(args, condition, seed)
     if (condition, seed) == ("lsnn", 0):
         args.models.mkdir(exist_ok=True)
         told = {"task": "l2l_regression", "family": args.family, "answer": f"{5 * student.family.y_most:g} x mean readout of an example"}
@@ -129,15 +154,18 @@ def spiking(args: Args, condition: str, seed: int) -> dict[str, Any]:
 def baseline(args: Args, condition: str, seed: int) -> dict[str, Any]:
     """The best of a few penalties or rates, chosen on other episodes."""
     family, e = FAMILIES[args.family], args.episode
+    student = learned(args, "lsnn", seed)[0] if condition == "spikes" else None
 
     def errors(number: float, generator: torch.Generator) -> Tensor:
+        if student:
+            return ridge_errors(*student.traces(min(256, args.tests), generator), number)
         shown = family.draw(args.tests, e.examples, generator)
         if condition == "backprop":
             return backprop_errors(shown, 10, number, generator)
         curves = e.code(family.x_most).rates(shown.x).flatten(2) / e.rate_hz
         return ridge_errors(shown.x if condition == "ridge" else curves, shown.y, number)
 
-    tried = (3e-3, 1e-2, 3e-2, 0.1) if condition == "backprop" else (1e-3, 1e-2, 0.1, 1.0, 10.0)
+    tried = (3e-3, 1e-2, 3e-2, 0.1) if condition == "backprop" else (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
     last = {number: float(errors(number, torch.Generator().manual_seed(5 + seed))[-LAST:].mean()) for number in tried}
     best = min(last, key=lambda number: last[number])
     return {**judged(errors(best, torch.Generator().manual_seed(77 + seed))), "cpu_s": 0.0, "chosen": best}
@@ -163,7 +191,8 @@ def about(args: Args) -> About:
     conditions = {
         "lsnn": Condition(f"LSNN, {n.n_excitatory + n.n_inhibitory} LIF + {n.n_adaptive} ALIF, fixed weights", numbers[0]),
         "lif": Condition(f"{n.n} LIF, fixed weights"),
-        "ridge": Condition("ridge regression on x", f"{numbers[1]} (on the LSNN's spikes)"),
+        "spikes": Condition("ridge regression on the LSNN's spikes, filtered with 20 ms", numbers[1]),
+        "ridge": Condition("ridge regression on x"),
         "curves": Condition("ridge regression on x's tuning curves, without spikes"),
         "backprop": Condition("backpropagation from scratch, 10 hidden units, one example a step", "needs hundreds of examples"),
     }
@@ -218,8 +247,5 @@ if __name__ == "__main__":
     given = chosen(__doc__ or "", ("lsnn", "lif", *BASELINES), {"teachers": "teacher networks in place of sinusoids"})
     if given.smoke:
         in_temporary_folder(lambda folder: main(smoke(folder)))
-    elif given.teachers:
-        teachers = Args(family="teachers", episode=EpisodeConfig(neurons=80, width=0.03), out=RESULTS / "l2l_teachers.json")
-        main(replace(teachers, **parts(given)))
     else:
-        main(replace(Args(), **parts(given)))
+        main(replace(ARGS["teachers" if given.teachers else "sinusoids"], **parts(given)))

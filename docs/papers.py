@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.deployed import table as deployed_rows
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
-EXPERIMENTS = ("sequential_mnist_seeds", "phones", "l2l_regression", "l2l_arena", "maze", "language_model")
+EXPERIMENTS = ("sequential_mnist_seeds", "phones", "l2l_regression", "l2l_teachers", "l2l_arena", "maze", "language_model")
 """Results files, in the order of the page; those that do not exist yet are told as not run."""
 
 

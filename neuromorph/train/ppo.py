@@ -35,6 +35,13 @@ class SpikingEnvironment(Protocol):
     def step(self, action: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
+@runtime_checkable
+class Agent(Protocol):
+    """A spiking network in an episode: from the spikes of its next steps [S, B, n_in] to its readouts there [S, B, n_out]."""
+
+    def run(self, x: Tensor) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class PPOConfig:
     """`updates`, each on new episodes: `epochs` steps of Adam on the whole of them, gradients cut to the norm `clip_norm`.
@@ -111,12 +118,14 @@ class Episodes(NamedTuple):
     values: Float[Tensor, "steps batch"]
 
 
-def act(model: LSNN, env: SpikingEnvironment, generator: torch.Generator, watch: Callable[[], None] = lambda: None) -> Episodes:
-    """Episodes with sampled actions, each from the readout at the last step of what was seen. `watch` is called after every action."""
-    stepper, seen = Stepper(model, env.batch), env.reset()
+def act(agent: Agent, env: SpikingEnvironment, generator: torch.Generator, watch: Callable[[], None] = lambda: None) -> Episodes:
+    """Episodes with sampled actions of an agent from silence, each from the readout at the last step of what was seen. `watch` is called
+    after every action.
+    """
+    seen = env.reset()
     kept: list[list[Tensor]] = [[], [], [], [], []]
     for _ in range(env.steps):
-        found = policy(stepper.run(seen)[-1])
+        found = policy(agent.run(seen)[-1])
         action = found.draw(generator)
         after, reward = env.step(action)
         watch()
@@ -184,7 +193,7 @@ class PPO:
         """
         for group, lr in zip(self.optimizer.param_groups, self.rates):
             group["lr"] = lr * (1 - self.update / self.config.updates)
-        played = act(self.model, self.env, self.generator)
+        played = act(Stepper(self.model, self.env.batch), self.env, self.generator)
         for _ in range(self.config.epochs):
             self.optimizer.zero_grad()
             ppo_loss(self.model, played, self.config).backward()

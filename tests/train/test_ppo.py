@@ -11,6 +11,7 @@ from neuromorph.errors import TrainingError
 from neuromorph.train.lsnn_config import LSNNConfig
 from neuromorph.train.network import LSNN
 from neuromorph.train.ppo import PPO, Policy, PPOConfig, act, advantages, policy, ppo_loss, replay, train
+from neuromorph.train.stepping import Stepper
 
 
 class Signs:
@@ -63,7 +64,7 @@ def test_policies_are_normal() -> None:
 
 def test_what_acted_is_what_is_replayed() -> None:
     model, generator = made(), torch.Generator().manual_seed(2)
-    played = act(model, Signs(5, generator), generator)
+    played = act(Stepper(model, 5), Signs(5, generator), generator)
     now, rates = replay(model, played)
     assert float(rates.detach().mean()) > 0.01
     assert float((now.log_p(played.actions) - played.log_p).detach().abs().max()) < 1e-10
@@ -73,7 +74,7 @@ def test_what_acted_is_what_is_replayed() -> None:
 def test_the_loss_written_out_and_clipped() -> None:
     """At the policy that acted and at another one, whose ratios leave the clip on both sides."""
     model, generator = made(), torch.Generator().manual_seed(3)
-    played, config = act(model, Signs(8, generator), generator), PPOConfig(entropy=0.1, rate=3.0)
+    played, config = act(Stepper(model, 8), Signs(8, generator), generator), PPOConfig(entropy=0.1, rate=3.0)
     A = advantages(played.rewards.double(), played.values, config.discount, config.trace)
     R, A = A + played.values, (A - A.mean()) / A.std()
     outside = 0
