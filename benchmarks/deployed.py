@@ -29,6 +29,7 @@ from neuromorph.tasks.acting import Acting
 from neuromorph.tasks.arena import SpikingArena
 from neuromorph.tasks.phones import SpikingPhones, answers, together
 from neuromorph.tasks.phones import errors as phone_errors
+from neuromorph.tasks.regression_training import LAST
 from neuromorph.tasks.teachers import FAMILIES
 from neuromorph.train.ppo import Episodes
 
@@ -72,7 +73,7 @@ def regression(family_name: str, models: Path, samples: int) -> Deployment:
     def error(_: Graph, readouts: Mapping[str, np.ndarray]) -> float:
         (y,) = readouts.values()
         found = y[..., 0].reshape(e.examples, e.steps, -1).mean(1) * 5 * family.y_most
-        return float(np.square(found - shown.y.numpy())[-l2l_regression.LAST :].mean())
+        return float(np.square(found - shown.y.numpy())[-LAST:].mean())
 
     return Deployment(f"learning to learn: {family_name}", graph, inputs, error, "mean squared error")
 

@@ -5,7 +5,6 @@ and better: learning within an episode is in its activity. Beside it: a network 
 (the paper's linear baseline), on x and on its tuning curves; and backpropagation from scratch, which meet the same kind of examples.
 """
 
-import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,12 @@ from torch import Tensor
 from benchmarks.experiment import RESULTS, About, Condition, Results, chosen, in_temporary_folder, parts, run_all
 from neuromorph.graph import save
 from neuromorph.tasks.regression_baselines import backprop_errors, ridge_errors
+from neuromorph.tasks.regression_training import LAST, RegressionTraining, Student, train
 from neuromorph.tasks.teachers import FAMILIES, EpisodeConfig
-from neuromorph.train.config import OptimizerConfig
 from neuromorph.train.export import export
 from neuromorph.train.lsnn_config import LSNNConfig
-from neuromorph.train.network import LSNN
-from neuromorph.train.resumable import learn
-from neuromorph.train.supervised import Loss, Supervised
+from neuromorph.train.supervised import Supervised
 
-LAST = 10
-"""Examples at the end of an episode over which the metric is taken."""
 BASELINES = ("spikes", "ridge", "curves", "backprop")
 LEARNED = LSNNConfig(
     n_excitatory=45,
@@ -44,19 +39,14 @@ LEARNED = LSNNConfig(
 
 @dataclass(frozen=True)
 class Args:
-    """`family`: of functions (`FAMILIES`); `rate_weight`: of the squared distance of rates from `rate_hz`; `tests`: fresh episodes."""
+    """`family`: of functions (`FAMILIES`); `tests`: fresh episodes."""
 
     conditions: tuple[str, ...] = ("lsnn", "lif", *BASELINES)
     seeds: tuple[int, ...] = (0, 1, 2)
     family: str = "sinusoids"
     episode: EpisodeConfig = field(default_factory=lambda: EpisodeConfig(neurons=40, width=0.05))
     network: LSNNConfig = LEARNED
-    batch: int = 32
-    updates: int = 6000
-    lr: float = 2e-3
-    lr_readout: float = 1e-2
-    rate_hz: float = 20.0
-    rate_weight: float = 5.0
+    training: RegressionTraining = field(default_factory=RegressionTraining)
     tests: int = 1280
     runs: Path = Path("runs/l2l_regression")
     models: Path = RESULTS.parent / "models"
@@ -69,71 +59,14 @@ ARGS = {
 }
 
 
-class Student:
-    """An LSNN on the episodes of a family: its answers are readouts averaged over the steps of each example."""
-
-    def __init__(self, args: Args, network: LSNNConfig, seed: int) -> None:
-        self.args, self.family, e = args, FAMILIES[args.family], args.episode
-        self.model = LSNN(network, e.channels(self.family), 1, dt=e.dt, generator=torch.Generator().manual_seed(seed))
-        with torch.no_grad():
-            self.model.weights()["recurrent"].fill_diagonal_(0)
-        self.model.weights()["recurrent"].register_hook(lambda gradient: gradient.clone().fill_diagonal_(0))
-
-    def errors(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Squared errors [examples, batch] on episodes drawn anew, and rates [n]."""
-        e = self.args.episode
-        shown = self.family.draw(batch, e.examples, generator)
-        frames = self.model.frames(e.spikes(self.family, shown, generator))
-        y = frames.y[..., 0].view(e.examples, e.steps, -1).mean(1) * 5 * self.family.y_most
-        return (y - shown.y).square(), frames.rates
-
-    @torch.no_grad()
-    def traces(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Spikes of each neuron, filtered with 20 ms, averaged over examples [examples, batch, n]; values [examples, batch]."""
-        e = self.args.episode
-        shown = self.family.draw(batch, e.examples, generator)
-        _, z = self.model(e.spikes(self.family, shown, generator))
-        trace, kept = torch.zeros_like(z[0]), list[Tensor]()
-        for now in z:
-            trace = math.exp(-e.dt / 20e-3) * trace + now
-            kept.append(trace)
-        return torch.stack(kept).view(e.examples, e.steps, batch, -1).mean(1), shown.y
-
-    def loss(self, update: int, seed: int) -> Loss:
-        errors, rates = self.errors(self.args.batch, torch.Generator().manual_seed(seed * 1_000_003 + update))
-        silent = (rates - self.args.rate_hz * self.args.episode.dt).square().mean()
-        total = errors.mean() / self.family.deviation**2 + self.args.rate_weight * silent
-        return Loss(total, float(errors[-LAST:].detach().mean()), float(rates.detach().mean()) / self.args.episode.dt)
-
-    @torch.no_grad()
-    def curve(self, episodes: int) -> Tensor:
-        """Mean squared error by example, on fresh episodes, the same for all."""
-        generator, size = torch.Generator().manual_seed(77), min(64, episodes)
-        return torch.stack([self.errors(size, generator)[0].mean(1) for _ in range(episodes // size)]).mean(0)
-
-
 def learned(args: Args, condition: str, seed: int) -> tuple[Student, Supervised]:
     """The network of a condition after training, which goes on where it was."""
     network = args.network
     if condition == "lif":
         network = replace(network, n_adaptive=0, n_excitatory=network.n_excitatory + network.n_adaptive)
-    student = Student(args, network, seed)
-    weights = student.model.weights()
-    groups = [{"params": [weights["input"], weights["recurrent"]], "base_lr": args.lr}]
-    groups.append({"params": [weights["readout"]], "base_lr": args.lr_readout})
-    schedule = OptimizerConfig(lr=args.lr, schedule="cosine", warm_up=50, clip=1.0)
-    learner = Supervised(
-        student.model,
-        torch.optim.Adam(groups),
-        schedule,
-        args.updates,
-        loss=lambda update: student.loss(update, seed),
-        validate=lambda: float(student.curve(64)[-LAST:].mean()),
-        record_every=max(1, args.updates // 40),
-    )
-    about_run = {"condition": condition, "seed": seed, **settings(args)}
-    learn(learner, args.updates, about=about_run, folder=args.runs / args.family / f"{condition}-{seed}", save_every=200)
-    return student, learner
+    student = Student(FAMILIES[args.family], args.episode, network, seed=seed)
+    told, folder = {"condition": condition, "seed": seed, **settings(args)}, args.runs / args.family / f"{condition}-{seed}"
+    return student, train(student, args.training, seed=seed, about=told, folder=folder)
 
 
 def spiking(args: Args, condition: str, seed: int) -> dict[str, Any]:
@@ -180,9 +113,14 @@ def one(args: Args, condition: str, seed: int) -> dict[str, Any]:
 
 
 def settings(args: Args) -> dict[str, Any]:
-    kept = ("family", "batch", "updates", "lr", "lr_readout", "rate_hz", "rate_weight", "tests")
-    told = {name: getattr(args, name) for name in kept}
-    return {**told, "episode": asdict(args.episode), "network": asdict(args.network) | {"surrogate_options": {}}}
+    training = {name: value for name, value in asdict(args.training).items() if name != "save_every"}
+    return {
+        "family": args.family,
+        **training,
+        "tests": args.tests,
+        "episode": asdict(args.episode),
+        "network": asdict(args.network) | {"surrogate_options": {}},
+    }
 
 
 def about(args: Args) -> About:
@@ -196,10 +134,10 @@ def about(args: Args) -> About:
         "curves": Condition("ridge regression on x's tuning curves, without spikes"),
         "backprop": Condition("backpropagation from scratch, 10 hidden units, one example a step", "needs hundreds of examples"),
     }
-    e = args.episode
+    e, of = args.episode, args.training
     differs = (
-        f"{e.examples} examples of {e.steps} ms an episode, {n.n} neurons, {e.neurons} input neurons a number, {args.updates:,} updates "
-        f"of {args.batch} episodes; the paper: 500 of 20 ms, 100 to 300 neurons, 5,000 of 10. Readout of 5 ms time constant, no delays.",
+        f"{e.examples} examples of {e.steps} ms an episode, {n.n} neurons, {e.neurons} input neurons a number, {of.updates:,} updates "
+        f"of {of.batch} episodes; the paper: 500 of 20 ms, 100 to 300 neurons, 5,000 of 10. Readout of 5 ms time constant, no delays.",
         f"The metric is the error on the last {LAST} examples, the paper's that on the last 50 of 500 (by recollection, as its numbers).",
     )
     return About(
@@ -239,7 +177,8 @@ def plot(results: Results, path: Path) -> None:
 
 def smoke(folder: Path) -> Args:
     small = replace(LEARNED, n_excitatory=5, n_inhibitory=2, n_adaptive=3)
-    sizes = {"episode": EpisodeConfig(12, 3, neurons=5, width=0.1), "network": small, "batch": 2, "updates": 3, "tests": 4}
+    sizes: dict[str, Any] = {"episode": EpisodeConfig(12, 3, neurons=5, width=0.1), "network": small, "tests": 4}
+    sizes["training"] = RegressionTraining(updates=3, batch=2)
     return Args(seeds=(0,), **sizes, runs=folder / "runs", models=folder / "models", out=folder / "l2l.json")
 
 

@@ -7,24 +7,32 @@ from typing import Any
 from benchmarks.deployed import table as deployed_rows
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
-EXPERIMENTS = ("sequential_mnist_seeds", "phones", "l2l_regression", "l2l_teachers", "l2l_arena", "maze", "language_model")
-"""Results files, in the order of the page; those that do not exist yet are told as not run."""
+EXPERIMENTS = {
+    "sequential_mnist_seeds": "sequential_mnist_seeds",
+    "phones": "phones",
+    "l2l_regression": "l2l_regression",
+    "l2l_teachers": "l2l_regression --teachers",
+    "l2l_arena": "l2l_arena",
+    "maze": "maze",
+    "language_model": "language_model",
+}
+"""Results files and the calls that make them, in the order of the page; those that do not exist yet are told as not run."""
 
 
 def experiments() -> str:
     """Markdown: a section an experiment."""
     parts: list[str] = []
-    for name in EXPERIMENTS:
+    for name, call in EXPERIMENTS.items():
         path = RESULTS / f"{name}.json"
-        parts += _section(name, json.loads(path.read_text())) if path.exists() else [f"### {name}", "", "Not run yet.", ""]
+        parts += _section(name, call, json.loads(path.read_text())) if path.exists() else [f"### {name}", "", "Not run yet.", ""]
     return "\n".join(parts).rstrip()
 
 
-def _section(name: str, found: dict[str, Any]) -> list[str]:
+def _section(name: str, call: str, found: dict[str, Any]) -> list[str]:
     about, runs = found["about"], found["runs"]
     machines = sorted({run["machine"]["processor"] for run in runs})
     head = ("condition", "paper", f"here: {about['metric']}, median (range over seeds)", "seeds", "CPU hours")
-    lines = [f"### {about['title']}", "", f"{about['paper']} `python -m benchmarks.{name}`, on {', '.join(machines)}.", ""]
+    lines = [f"### {about['title']}", "", f"{about['paper']} `python -m benchmarks.{call}`, on {', '.join(machines)}.", ""]
     lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for key, of in found["summary"].items():
         condition = about["conditions"][key]

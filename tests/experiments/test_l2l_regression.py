@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 
 from benchmarks import l2l_regression as experiment
 from neuromorph.graph import load
@@ -24,8 +25,8 @@ def test_every_condition_once(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    args = replace(experiment.smoke(tmp_path), updates=4)
-    monkeypatch.setattr(experiment, "learn", lambda *given, save_every, **named: resumable.learn(*given, save_every=1, **named))
+    small = experiment.smoke(tmp_path)
+    args = replace(small, training=replace(small.training, updates=4, save_every=1))
     whole = experiment.one(args, "lif", 0)
     again, saves, save = replace(args, runs=tmp_path / "again"), [], resumable.save_state
 
@@ -86,3 +87,18 @@ def test_input_spikes_tell_x_and_the_value_before() -> None:
             if k:
                 y = (spikes[k, b, 1] * centres).sum() / spikes[k, b, 1].sum() * family.y_most
                 assert float(y) == pytest.approx(float(shown.y[k - 1, b]), abs=0.35)
+
+
+def test_traces_are_filtered_spikes() -> None:
+    """Against scipy's filter; as many values as the linear readout is fitted to."""
+    args = experiment.smoke(Path())
+    student = experiment.Student(FAMILIES["sinusoids"], args.episode, args.network, seed=0)
+    features, y = student.traces(3, torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    shown = student.family.draw(3, 12, generator)
+    with torch.no_grad():
+        _, z = student.model(args.episode.spikes(student.family, shown, generator))
+    assert z.any()
+    wanted = lfilter([1.0], [1.0, -np.exp(-args.episode.dt / 20e-3)], z.numpy(), axis=0).reshape(12, 3, 3, 10).mean(1)
+    assert np.allclose(features.numpy(), wanted, atol=1e-5)
+    assert torch.equal(y, shown.y)
