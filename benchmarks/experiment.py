@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import t as student_t
 
 from benchmarks.machine import machine
 from neuromorph.files import atomic_write
@@ -79,7 +80,7 @@ class Results:
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By condition, over seeds."""
+    """By condition, over seeds. `interval`: half the 95 % interval of the mean by Student's t, with three seeds or more."""
     found: dict[str, dict[str, Any]] = {}
     for condition in dict.fromkeys(run["condition"] for run in runs):
         chosen = [run for run in runs if run["condition"] == condition]
@@ -89,19 +90,28 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
             "median": statistics.median(values),
             "least": min(values),
             "largest": max(values),
+            "mean": statistics.mean(values),
+            "interval": half_interval(values) if len(values) > 2 else None,
             "cpu_hours": sum(run["cpu_s"] for run in chosen) / 3600,
         }
     return found
 
 
-def table(results: Results) -> str:
-    """The summary in Markdown, with the paper's numbers beside."""
-    head = ("condition", "paper", f"{results.about.metric}: median (range)", "seeds", "CPU hours")
+def half_interval(values: Sequence[float]) -> float:
+    """Half the 95 % interval of the mean of independent normal values."""
+    return float(student_t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5)
+
+
+def table(about: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
+    """The summary in Markdown, with the paper's numbers beside. `about`: of a results file."""
+    head = ("condition", "paper", f"here: {about['metric']}, median (range over seeds)", "mean, 95 % interval", "seeds", "CPU hours")
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for name, of in summary(results.runs).items():
-        condition = results.about.conditions[name]
+    for name, of in summary(runs).items():
+        condition = about["conditions"][name]
+        paper = condition["paper"] + (f" ({condition['source']})" if condition["paper"] and condition["source"] else "")
         ours = f"{of['median']:.4g} ({of['least']:.4g} to {of['largest']:.4g})"
-        rows.append(f"| {condition.what} | {condition.paper or '-'} | {ours} | {of['seeds']} | {of['cpu_hours']:.2g} |")
+        mean = f"{of['mean']:.4g} +- {of['interval']:.2g}" if of["interval"] is not None else "-"
+        rows.append(f"| {condition['what']} | {paper or '-'} | {ours} | {mean} | {of['seeds']} | {of['cpu_hours']:.2g} |")
     return "\n".join(rows)
 
 
@@ -115,7 +125,7 @@ def run_all[A](
                 found = one(args, condition, seed)
                 results.add(condition, seed, **found)
                 print(f"{condition}, seed {seed}: {found['value']:.4g}", flush=True)
-    print(table(results))
+    print(table(asdict(results.about), results.runs))
 
 
 def chosen(

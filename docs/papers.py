@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.deployed import table as deployed_rows
+from benchmarks.experiment import table
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 EXPERIMENTS = {
@@ -31,14 +32,8 @@ def experiments() -> str:
 def _section(name: str, call: str, found: dict[str, Any]) -> list[str]:
     about, runs = found["about"], found["runs"]
     machines = sorted({run["machine"]["processor"] for run in runs})
-    head = ("condition", "paper", f"here: {about['metric']}, median (range over seeds)", "seeds", "CPU hours")
     lines = [f"### {about['title']}", "", f"{about['paper']} `python -m benchmarks.{call}`, on {', '.join(machines)}.", ""]
-    lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for key, of in found["summary"].items():
-        condition = about["conditions"][key]
-        paper = condition["paper"] + (f" ({condition['source']})" if condition["paper"] and condition["source"] else "")
-        ours = f"{of['median']:.4g} ({of['least']:.4g} to {of['largest']:.4g})"
-        lines.append(f"| {condition['what']} | {paper or '-'} | {ours} | {of['seeds']} | {of['cpu_hours']:.2g} |")
+    lines += [table(about, runs)]
     lines += ["", *[f"- {line}" for line in about["differs"]], "", f"![{about['title']}](../benchmarks/results/{name}.png)", ""]
     return lines
 
