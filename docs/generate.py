@@ -187,7 +187,7 @@ def _span(interval: dict[str, float] | None, unit: str) -> str:
 
 
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {"support table": support_table},
+    README: {"support table": support_table, "experiments": papers.overview},
     ROOT / "docs" / "simulation.md": {"agreement": agreement_table, "simulation speed": speed_table},
     ROOT / "docs" / "results.md": {"experiments": papers.experiments, "deployed": papers.deployed},
     ROOT / "docs" / "chips.md": {"chip scale": scale_table, "mnist on chips": mnist_table},
