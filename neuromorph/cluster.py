@@ -8,7 +8,7 @@ integer centres); where tuples do, it is the best of ten k-means runs.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from neuromorph.hardware import HardwareProfile
 from neuromorph.quantize import allowed, count_settings, setting_groups
 from neuromorph.shapes import Float64, Int64
 
-type Levels = Int64[np.ndarray, " values"]
-type Positions = Float64[np.ndarray, " values"]
+Levels: TypeAlias = Int64[np.ndarray, " values"]
+Positions: TypeAlias = Float64[np.ndarray, " values"]
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Constant:
     highest: int
 
 
-def _decay(least: int) -> Constant:
-    """log of the time constant in steps; no memory at all (0) counts as half a level."""
-    return Constant(lambda d: -np.log(-np.log(np.maximum(d, 0.5) / 4096)), lambda x: 4096 * np.exp(-np.exp(-x)), least, 4095)
+def _decay(least: int, highest: int = 4095) -> Constant:
+    """log of the time constant in steps; no memory at all (0), and no leak (4096), count as half a level."""
+    return Constant(lambda d: -np.log(-np.log(np.clip(d, 0.5, 4095.5) / 4096)), lambda x: 4096 * np.exp(-np.exp(-x)), least, highest)
 
 
 CONSTANTS = {
-    "decay_v": _decay(1),
+    "decay_v": _decay(1, 4096),
     "decay_u": _decay(0),
     "decay_a": _decay(1),
     "n_ref": Constant(np.log1p, np.expm1, 0, 2**31),  # the least interval between spikes, n_ref + 1

@@ -24,6 +24,7 @@ from neuromorph.rules import form_rules
 
 STATE_MAX = 2**23 - 1
 THRESHOLD_MANTISSA = 2**13  # mantissas stay below it: 16 thresholds fit into v
+INTEGRATED = 1024  # steps of full input for which a readout that does not leak has room
 CANDIDATES = 32  # scales tried between one power of two and the next
 SYNAPSES = 2**15  # looked at in one go: few enough to stay in a processor's cache
 
@@ -184,7 +185,8 @@ def largest_scale(graph: Graph, p: Neurons, profile: HardwareProfile) -> float:
     """The largest scale that is allowed.
 
     Every weight fits with the chip's highest exponent; neurons have room for 16 times their highest threshold in v (its
-    mantissa is below 2^13); readouts cannot clip even if every source fires at every step, and need no positive exponent.
+    mantissa is below 2^13); readouts cannot clip even if every source fires at every step (in the first
+    1,024 steps where they do not leak), and need no positive exponent.
     """
     incoming = _weighted(graph, p)
     heaviest = max((_heaviest(q, p.gain) for q in incoming), default=0.0)
@@ -205,7 +207,8 @@ def _readout_scale(p: LI, incoming: list[Projection], heaviest: float, profile: 
         for chosen, driven in _driven(q, p.gain):
             np.add.at(own, q.indices[chosen], np.abs(driven))
         weights += own
-    reach = float(((weights / (1 - p.decay_u) + np.abs(p.bias)) / (1 - p.decay_v)).max())
+    leak = np.maximum(1 - p.decay_v, 1 / INTEGRATED)
+    reach = float(((weights / (1 - p.decay_u) + np.abs(p.bias)) / leak).max())
     bias = float(np.abs(p.bias).max())
     limits = ((0.98 * STATE_MAX, reach), (64 * 254, heaviest), (_bias_limit(profile), bias))
     return min((limit / value for limit, value in limits if value), default=64.0)
@@ -213,7 +216,7 @@ def _readout_scale(p: LI, incoming: list[Projection], heaviest: float, profile: 
 
 def quantize_population(p: Neurons, scale: float, profile: HardwareProfile) -> Neurons:
     """Constants in fixed point: decays in 1/4096, thresholds as mantissa, kappa and bias in units of v."""
-    decay_v, decay_u = _decay(p.decay_v, 1), _decay(p.decay_u, 0)
+    decay_v, decay_u = np.where(p.decay_v == 1, 4096, _decay(p.decay_v, 1)), _decay(p.decay_u, 0)
     bias = _bias(p.name, p.bias * scale, profile)
     if isinstance(p, LI):
         return LI.of(p.name, p.n, decay_v=decay_v, decay_u=decay_u, bias=bias, precision="integer")

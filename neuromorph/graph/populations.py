@@ -1,6 +1,7 @@
 """Populations: what a neuron is, per-step constants as used by the one step every simulator computes.
 
-One type family serves floats and fixed point. In a float graph constants are float64; decay factors lie in [0, 1).
+One type family serves floats and fixed point. In a float graph constants are float64; decay factors lie in
+[0, 1), `decay_v` in [0, 1] (1: a membrane that does not leak).
 In an integer graph they are int64: decay factors count 1/4096 (so `decay_v = 4096 - dv` of Loihi's 12-bit `dv`, and
 `decay_u = 4095 - du`), `v_th` is the 17-bit mantissa (compared after `<< 6`), `kappa`, `bias` are in units of v, and
 `gain` is 1 because it is folded into the weights.
@@ -10,18 +11,18 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from neuromorph.shapes import Float64, Int64
 
-type PerNeuron = Float64[np.ndarray, " n"] | Int64[np.ndarray, " n"]
-type Values = np.ndarray | np.generic | float | int | Sequence[Any]
+PerNeuron: TypeAlias = Float64[np.ndarray, " n"] | Int64[np.ndarray, " n"]
+Values: TypeAlias = np.ndarray | np.generic | float | int | Sequence[Any]
 """A number, or an array or (nested) list of numbers."""
-type Reset = Literal["subtract", "to_value"]
-type Adaptation = Literal["threshold", "current"]
-type Discretisation = Literal["exact", "euler"]
+Reset: TypeAlias = Literal["subtract", "to_value"]
+Adaptation: TypeAlias = Literal["threshold", "current"]
+Discretisation: TypeAlias = Literal["exact", "euler"]
 
 RESETS: tuple[Reset, ...] = ("subtract", "to_value")
 ADAPTATIONS: tuple[Adaptation, ...] = ("threshold", "current")
@@ -274,8 +275,8 @@ class ALIF(LIF):
         )
 
 
-type Population = Input | LI | LIF | ALIF
-type Neurons = LI | LIF | ALIF
+Population: TypeAlias = Input | LI | LIF | ALIF
+Neurons: TypeAlias = LI | LIF | ALIF
 
 KINDS: dict[str, type[Input] | type[LI] | type[LIF] | type[ALIF]] = {"Input": Input, "LI": LI, "LIF": LIF, "ALIF": ALIF}
 

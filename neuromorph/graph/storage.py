@@ -5,14 +5,15 @@ Errors name the place inside the file; `container.read` adds the file's name.
 
 import math
 import zlib
-from typing import Any
+from collections.abc import Collection
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
 
 from neuromorph.errors import FormatError
 
-type Attribute = str | int | float | bool
+Attribute: TypeAlias = str | int | float | bool
 
 DTYPES = {np.dtype(name).newbyteorder("<") for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8")}
 PIPELINE = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32)
@@ -53,16 +54,16 @@ def attribute(node: Any, name: str, place: str) -> Attribute:
     return value
 
 
-def promised(data: Any, place: str) -> int:
-    """Bytes that reading a dataset takes, after refusing types, shapes and storage that are never read."""
+def promised(data: Any, place: str, dtypes: Collection[np.dtype] = DTYPES, dimensions: tuple[int, int] = (1, MAX_DIMENSIONS)) -> int:
+    """Bytes that reading a dataset takes, after refusing types, numbers of dimensions and storage that are never read."""
     if data.external:
         raise FormatError(f"{place} keeps its data in another file (external storage); only data inside the file is read.")
     if data.is_virtual:
         raise FormatError(f"{place} is a virtual dataset; only data inside the file is read.")
-    if data.dtype not in DTYPES:
-        raise FormatError(f"{place} has type {data.dtype}; allowed: {', '.join(sorted(d.name for d in DTYPES))}, little-endian.")
-    if data.shape is None or not 1 <= len(data.shape) <= MAX_DIMENSIONS:
-        raise FormatError(f"{place} has shape {data.shape}; arrays have 1 to {MAX_DIMENSIONS} dimensions.")
+    if data.dtype not in dtypes:
+        raise FormatError(f"{place} has type {data.dtype}; allowed: {', '.join(sorted(d.name for d in dtypes))}, little-endian.")
+    if data.shape is None or not dimensions[0] <= len(data.shape) <= dimensions[1]:
+        raise FormatError(f"{place} has shape {data.shape}; arrays have {dimensions[0]} to {dimensions[1]} dimensions.")
     chunk = data.chunks or data.shape
     return math.prod(-(-size // part) * part if part else 0 for size, part in zip(data.shape, chunk)) * data.dtype.itemsize
 

@@ -1,6 +1,7 @@
 """What makes a graph a graph: one function a rule. `Graph` calls `check` when it is made, so none is ever invalid."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from neuromorph.graph.projections import Projection
 from neuromorph.graph.validate_plasticity import rule_faults
 
 INTEGER_RANGES = {
-    "decay_v": (1, 4095, "12-bit decay dv = 4096 - decay_v"),
+    "decay_v": (1, 4096, "12-bit decay dv = 4096 - decay_v"),
     "decay_u": (0, 4095, "12-bit decay du = 4095 - decay_u"),
     "decay_a": (1, 4095, "12-bit decay"),
     "gain": (1, 1, "gain is folded into the weights of an integer graph"),
@@ -25,8 +26,8 @@ MAX_DELAY = 2**16 - 1  # steps
 MAX_TEXT = 60_000  # bytes of one metadata entry
 WEIGHT_RANGES = {"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-255, 0)}
 
-type Parts = tuple[float, Sequence[Population], Sequence[Projection], Mapping[str, str]]
-type Rule = Callable[[Parts], Iterator[str]]
+Parts: TypeAlias = tuple[float, Sequence[Population], Sequence[Projection], Mapping[str, str]]
+Rule: TypeAlias = Callable[[Parts], Iterator[str]]
 
 
 def check(dt: float, populations: Sequence[Population], projections: Sequence[Projection], metadata: Mapping[str, str]) -> None:
@@ -115,9 +116,9 @@ def _decays(parts: Parts) -> Iterator[str]:
         return
     for population in parts[1]:
         for field, array in parameters(population).items():
-            if field.startswith("decay") and ((array < 0) | (array >= 1)).any():
-                worst = array[(array < 0) | (array >= 1)][0]
-                yield f"Population {population.name!r}: {field} has {worst}; a per-step decay factor lies in [0, 1)."
+            if field.startswith("decay") and (outside := (array < 0) | (array > 1) | ((array == 1) & (field != "decay_v"))).any():
+                range_ = "[0, 1], 1 for a membrane that does not leak" if field == "decay_v" else "[0, 1)"
+                yield f"Population {population.name!r}: {field} has {array[outside][0]}; a per-step decay factor lies in {range_}."
 
 
 def _integer_ranges(parts: Parts) -> Iterator[str]:

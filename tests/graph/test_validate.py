@@ -86,7 +86,8 @@ ANY = [
 FLOAT = [
     (put("hidden", "bias", np.nan, at=1), "Population 'hidden': bias[1] is nan; constants must be finite"),
     (put("in->hidden", "weights", np.inf, at=4), "Projection 'in->hidden': weights[4] is inf; weights must be finite"),
-    (put("hidden", "decay_v", 1.0, at=0), "Population 'hidden': decay_v has 1.0; a per-step decay factor lies in [0, 1)"),
+    (put("hidden", "decay_v", 1.1, at=0), "Population 'hidden': decay_v has 1.1; a per-step decay factor lies in [0, 1], 1 for a membrane"),
+    (put("hidden", "decay_u", 1.0, at=0), "Population 'hidden': decay_u has 1.0; a per-step decay factor lies in [0, 1)"),
     (put("hidden", "decay_a", -0.1, at=0), "Population 'hidden': decay_a has -0.1"),
     (put("hidden", "bias", np.zeros(3, np.int64)), "decay_v is float64; this is a graph of integers, give int64"),
     (put("hidden->out", "weight_exp", 1), "Projection 'hidden->out': weight_exp is 1; a float graph has none, set 0"),
@@ -94,8 +95,8 @@ FLOAT = [
 ]
 
 INTEGER = [
-    (put("hidden", "decay_v", 4096, at=0), "Population 'hidden': decay_v has 4096; allowed in an integer graph: 1..4095, 12-bit decay"),
-    (put("hidden", "decay_v", 0, at=0), "decay_v has 0; allowed in an integer graph: 1..4095"),
+    (put("hidden", "decay_v", 4097, at=0), "Population 'hidden': decay_v has 4097; allowed in an integer graph: 1..4096, 12-bit decay"),
+    (put("hidden", "decay_v", 0, at=0), "decay_v has 0; allowed in an integer graph: 1..4096"),
     (put("hidden", "decay_u", 4096, at=0), "decay_u has 4096; allowed in an integer graph: 0..4095"),
     (put("hidden", "decay_a", 0, at=0), "decay_a has 0; allowed in an integer graph: 1..4095"),
     (put("hidden", "gain", 2, at=0), "gain has 2; allowed in an integer graph: 1..1, gain is folded into the weights"),
@@ -135,7 +136,7 @@ def test_the_graph_behind_the_broken_ones_is_sound(precision: str):
 
 
 def test_the_ends_of_every_integer_range_are_allowed():
-    one = {"decay_v": 4095, "decay_u": 4095, "bias": 2**23 - 1, "v_th": 2**17 - 1, "n_ref": 2**31}
+    one = {"decay_v": 4096, "decay_u": 4095, "bias": 2**23 - 1, "v_th": 2**17 - 1, "n_ref": 2**31}
     low = {"decay_v": 1, "decay_u": 0, "bias": -(2**23), "v_th": 0, "n_ref": 0}
     populations = (Input("in", 4), *(LIF.of(name, 4, precision="integer", **c) for name, c in (("high", one), ("low", low))))
     weights = {"mixed": (None, [-256, 254, 0, 2]), "excitatory": (1, [0, 255, 1, 2]), "inhibitory": (-1, [-255, -1, 0, -2])}
