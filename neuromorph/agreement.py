@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from neuromorph.spikes import Spikes
 CELLS = 2**23
 """Neuron-steps of a batch: about 100 MB of traces a simulator."""
 
-type Run = Callable[[Mapping[str, Spikes]], Recording]
+Run: TypeAlias = Callable[[Mapping[str, Spikes]], Recording]
 """From inputs by population name to a recording."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ CELLS = 2**24  # neuron-steps held at once
 
 KINDS = ("spikes", "messages", "synops", "updates", "active_updates", "eligibility_updates", "plastic_updates")
 
-type PerSample = Mapping[str, Int64[np.ndarray, " samples"]]
+PerSample: TypeAlias = Mapping[str, Int64[np.ndarray, " samples"]]
 
 
 @dataclass(frozen=True, eq=False)

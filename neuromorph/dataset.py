@@ -1,7 +1,7 @@
 """Labelled spike trains, or trains of numbers, in three parts: what a task gives and training takes."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from neuromorph.graph.populations import Values, read_only
 from neuromorph.shapes import Bool, Float32, Int64
 from neuromorph.spikes import Spikes
 
-type DenseInput = Bool[np.ndarray, "steps batch neurons"] | Float32[np.ndarray, "steps batch neurons"]
+DenseInput: TypeAlias = Bool[np.ndarray, "steps batch neurons"] | Float32[np.ndarray, "steps batch neurons"]
 """Spikes, or numbers (analog input), which networks can be trained on but which simulators and chips do not take."""
 
 ANALOG = {"input": "analog"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -36,7 +36,7 @@ from neuromorph.train.record import record
 from neuromorph.train.storage import Network
 from neuromorph.versions import versions
 
-type Say = Callable[[str], None]
+Say: TypeAlias = Callable[[str], None]
 
 KEPT = 64
 """Samples by whose spikes an inference on a chip is timed."""

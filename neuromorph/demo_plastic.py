@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ BATCH = 64  # episodes side by side
 EVALUATION, ALONE = 77, 1000  # seeds of the episodes of the comparison, and of the first that is played alone
 CURVES = ("trained network", "trained network, third factor off", "integers", "integers, third factor off")
 
-type Bar = Callable[[], AbstractContextManager[Callable[[int, int], None] | None]]
+Bar: TypeAlias = Callable[[], AbstractContextManager[Callable[[int, int], None] | None]]
 """Opens what is told of (updates done, updates in all)."""
 
 

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import h5py
 import numpy as np
@@ -25,8 +25,8 @@ from neuromorph.hardware import HardwareProfile
 from neuromorph.quantize import largest_scale
 from neuromorph.shapes import Int64
 
-type Readout = Literal["refuse", "drop", "silent"]
-type Matrix = Int64[np.ndarray, "_ _"]
+Readout: TypeAlias = Literal["refuse", "drop", "silent"]
+Matrix: TypeAlias = Int64[np.ndarray, "_ _"]
 """[targets, sources]"""
 
 MAX_DELAY = 63  # netx holds 0 to 62, one less than the steps that a spike takes

@@ -5,14 +5,14 @@ Rules about cores (compartments, axons, memory) are in `mapping.check`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from neuromorph.dataset import ANALOG
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LIF
 from neuromorph.hardware import HardwareProfile
 
-type Status = Literal["kept", "split", "broken"]
+Status: TypeAlias = Literal["kept", "split", "broken"]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from tests.strategies import graphs, inputs
 
 DT = 1e-3
 STEPS, SAMPLES = 24, 5
-type Trains = Spikes | Mapping[str, Spikes]
+Trains: TypeAlias = Spikes | Mapping[str, Spikes]
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from neuromorph.spikes import Spikes
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-type Inputs = Spikes | Mapping[str, Spikes]
-type Progress = Callable[[int, int], None]
+Inputs: TypeAlias = Spikes | Mapping[str, Spikes]
+Progress: TypeAlias = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
 
 

@@ -1,7 +1,7 @@
 """The specification of three-factor plasticity in numpy; the equations stand in `graph.plasticity`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from neuromorph.graph.plasticity import FixedPoint, Plasticity, rounded
 from neuromorph.graph.projections import Projection
 from neuromorph.shapes import Bool, Int64
 
-type ThirdFactors = Mapping[str, np.ndarray]
+ThirdFactors: TypeAlias = Mapping[str, np.ndarray]
 """Signals by name, [n_steps, n_samples] or, one value for each neuron of the target, [n_steps, n_samples, n]."""
 
 

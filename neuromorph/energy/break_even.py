@@ -6,7 +6,7 @@ they make active become inactive ones as it falls, and all else stays. The energ
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from neuromorph.counts import Counts
 from neuromorph.energy.comparators import Comparator
@@ -14,7 +14,7 @@ from neuromorph.energy.report import EnergyReport
 from neuromorph.energy.terms import Term
 from neuromorph.graph.graph import Graph
 
-type Verdict = Literal["never", "below", "always"]
+Verdict: TypeAlias = Literal["never", "below", "always"]
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,15 @@ a signal given as data, or the readout (LI) of that name: its y of the same step
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from neuromorph.graph.populations import read_only
 from neuromorph.shapes import Float64, Int64
 
-type PlasticityRule = Literal["hebbian", "modulated", "retroactive"]
-type Rounding = Literal["nearest", "stochastic"]
+PlasticityRule: TypeAlias = Literal["hebbian", "modulated", "retroactive"]
+Rounding: TypeAlias = Literal["nearest", "stochastic"]
 
 RULES: tuple[PlasticityRule, ...] = ("hebbian", "modulated", "retroactive")
 ROUNDINGS: tuple[Rounding, ...] = ("nearest", "stochastic")

@@ -1,7 +1,7 @@
 """Projections: sparse synapses between two populations, in CSR by source neuron."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from neuromorph.graph.plasticity import Plasticity
 from neuromorph.graph.populations import Values, read_only
 from neuromorph.shapes import Bool, Float64, Int8, Int64
 
-type SignMode = Literal["mixed", "excitatory", "inhibitory"]
+SignMode: TypeAlias = Literal["mixed", "excitatory", "inhibitory"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from neuromorph.errors import ProfileError
 from neuromorph.graph.populations import Population
 from neuromorph.hardware.schema import source_keys
 
-type Limit = int | bool | tuple[int, ...]
+Limit: TypeAlias = int | bool | tuple[int, ...]
 
 
 @dataclass(frozen=True)

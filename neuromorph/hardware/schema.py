@@ -3,11 +3,11 @@
 import difflib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from neuromorph.graph.populations import ADAPTATIONS, KINDS, RESETS
 
-type Toml = Mapping[str, Any]
+Toml: TypeAlias = Mapping[str, Any]
 
 SCHEMA = "neuromorph.hardware_profile/1"
 

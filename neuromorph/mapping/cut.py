@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,11 +20,11 @@ SYNAPSES = 2**18
 """Synapses that are looked at in one go, which bounds the memory that is needed."""
 RESOURCES = ("compartments", "in_axons", "out_axons", "synapse_bits", "compartment_profiles", "vth_profiles")
 
-type Bounds = Mapping[str, Int64[np.ndarray, " bounds"]]
+Bounds: TypeAlias = Mapping[str, Int64[np.ndarray, " bounds"]]
 """By population that computes: 0, the first neuron of the second slice, ..., n."""
 
 
-type Room = Mapping[str, Int64[np.ndarray, " slices"]]
+Room: TypeAlias = Mapping[str, Int64[np.ndarray, " slices"]]
 """By population that computes: compartments of the core of each slice."""
 
 

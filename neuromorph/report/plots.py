@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ from neuromorph.spikes import Spikes
 
 MAX_CELLS = 1000  # of a connectivity matrix, per side; larger graphs are binned
 
-type Populations = Spikes | Mapping[str, Spikes]
+Populations: TypeAlias = Spikes | Mapping[str, Spikes]
 
 
 def raster(spikes: Populations, sample: int = 0, ax: Axes | None = None, *, colours: Sequence[str] = COLOURS) -> Axes:

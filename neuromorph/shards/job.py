@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from neuromorph import backends, recording
 from neuromorph.backends.fast import FastBackend, summary
@@ -20,7 +20,7 @@ from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording
 from neuromorph.spikes import VERSION, Spikes, to_tree
 
-type Result = Recording | Summary
+Result: TypeAlias = Recording | Summary
 
 _turn = threading.Lock()
 

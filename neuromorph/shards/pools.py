@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeAlias
 
 from neuromorph.errors import BackendError
 
@@ -26,7 +26,7 @@ class Pool:
     in_flight: Callable[[], int]
 
 
-type Pools = Callable[[], AbstractContextManager[Pool]]
+Pools: TypeAlias = Callable[[], AbstractContextManager[Pool]]
 """Opens a pool; called again when one breaks. Leaving the context by an error ends shards that are still running."""
 
 

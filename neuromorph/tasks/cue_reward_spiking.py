@@ -6,7 +6,7 @@ it was given for, 1 or -1 (both are things that an agent knows), at the last ste
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ class Played(NamedTuple):
     right: Bool[Tensor, "trials batch"]
 
 
-type Respond = Callable[[Tensor, Tensor], Tensor]
+Respond: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From spikes [B, channels with outcomes] and third factors [B] of a step of the environment to the logit of answering yes [B]."""
 
 

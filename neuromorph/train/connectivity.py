@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Num
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neuromorph.errors import TrainingError
 
-type Ramp = Literal["linear", "cubic"]
+Ramp: TypeAlias = Literal["linear", "cubic"]
 
 
 @dataclass(frozen=True)

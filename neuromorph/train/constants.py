@@ -1,7 +1,7 @@
 """The constants of LSNN neurons: fixed, or following from time constants that are trained."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from neuromorph.graph.populations import ADAPTATIONS, RESETS, Adaptation, Reset
 from neuromorph.train.surrogate import SpikeFunction, bellec
 from neuromorph.train.time_constants import BoundedTimes
 
-type Constant = int | float | ArrayLike
+Constant: TypeAlias = int | float | ArrayLike
 """One number, or one a neuron [n]."""
 
-type Exact = np.ndarray
+Exact: TypeAlias = np.ndarray
 """One float64 a neuron."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypeAlias, Unpack
 
 import torch
 from jaxtyping import Bool, Num
@@ -14,7 +14,7 @@ from neuromorph.train.rewiring import NEWBORN, Rewiring, RewiringOptions, random
 
 __all__ = ["NEWBORN", "Constraint", "DeepR", "allowed_synapses", "draw_masks"]
 
-type Constraint = Literal["global", "projection"]
+Constraint: TypeAlias = Literal["global", "projection"]
 
 EVERYTHING = "all matrices"
 

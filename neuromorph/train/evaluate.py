@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ class Evaluation:
     rate_hz: float
 
 
-type BatchInput = Bool[Tensor, "steps batch n_in"] | Float32[Tensor, "steps batch n_in"]
+BatchInput: TypeAlias = Bool[Tensor, "steps batch n_in"] | Float32[Tensor, "steps batch n_in"]
 
 
 def batch_of(part: Samples, chosen: Values, device: torch.device) -> tuple[BatchInput, Int64[Tensor, " batch"]]:

@@ -5,7 +5,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from neuromorph.train.connectivity import allowed_synapses, count
 
 NEWBORN = 1e-12  # strength theta of a synapse that has just been drawn
 
-type DormantGradients = Literal["dense", "live"]
+DormantGradients: TypeAlias = Literal["dense", "live"]
 
 
 class RewiringOptions(TypedDict, total=False):

@@ -8,11 +8,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeAliasType, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from neuromorph.errors import NeuromorphError, TrainingError
 
-type Table = dict[str, Any]
+Table: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 
 def read_toml(path: str | os.PathLike[str]) -> Table:
@@ -58,7 +59,7 @@ def _value(text: str) -> Any:
         raise TrainingError(f"--set: {text!r} is not a TOML value; write numbers, true, false, words, [lists] or 'quoted text'.") from None
 
 
-def build[T](kind: type[T], table: Mapping[str, Any], source: str, *, start: T | None = None, section: str = "") -> T:
+def build(kind: type[T], table: Mapping[str, Any], source: str, *, start: T | None = None, section: str = "") -> T:
     """A `kind` with the values of `table`; whatever the table does not say is taken from `start` (or the defaults).
 
     `source`: what the table is called in errors, such as the file's name.
@@ -101,8 +102,6 @@ def _typed(value: Any, hint: Any, source: str, where: str) -> Any:
 
 def _convert(value: Any, hint: Any) -> Any:
     """`value` as the type that `hint` asks for: whole numbers count as numbers, lists become tuples."""
-    if isinstance(hint, TypeAliasType):
-        return _convert(value, hint.__value__)
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         for kind in inner:
@@ -133,8 +132,6 @@ NAMES: dict[Any, str] = {float: "a number", int: "a whole number", str: "a text"
 
 def describe(hint: Any) -> str:
     """What a value of that type is called in a message."""
-    if isinstance(hint, TypeAliasType):
-        return describe(hint.__value__)
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         return ", ".join(json.dumps(each) for each in inner)

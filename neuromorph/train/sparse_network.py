@@ -1,6 +1,7 @@
 """The LSNN of Bellec 2018 with live synapses alone: memory and time grow with their number, never with N x N."""
 
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Shaped
@@ -18,7 +19,7 @@ from neuromorph.train.neurons import LSNNState, fire, silence
 from neuromorph.train.readout import LeakyReadout
 from neuromorph.train.sparse import SparseSynapses
 
-type Shares = float | Mapping[str, float]
+Shares: TypeAlias = float | Mapping[str, float]
 """One share of the possible synapses for every projection, or one by name."""
 
 

@@ -1,6 +1,7 @@
 """What a run asks of a network and of its DEEP R, whether synapses are kept as matrices or the live ones alone."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,10 +12,10 @@ from neuromorph.train.rewiring import Rewiring
 from neuromorph.train.sparse_deep_r import SparseDeepR
 from neuromorph.train.sparse_network import SparseLSNN
 
-type Network = LSNN | SparseLSNN
+Network: TypeAlias = LSNN | SparseLSNN
 """`deep_r.storage` "matrix" or "live". Both have `decide`, `frames`, `forward`, `n_in`, `n_out`, `dt`, `config`."""
 
-type Rewired = Rewiring | SparseDeepR
+Rewired: TypeAlias = Rewiring | SparseDeepR
 """The optimizer under DEEP R of either. Both have `optimizer`, `signs`, `zero_grad`, `step`, `digest`, `state_dict`, `load_state_dict`."""
 
 PARTS = ("source", "target", "strength")

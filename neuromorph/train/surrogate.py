@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from norse.torch.functional.threshold import threshold
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neuromorph.errors import TrainingError
 
-type SpikeFunction = Callable[[Tensor, Tensor], Tensor]
+SpikeFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Membrane potential `v` and threshold `theta` [batch, n] to spikes 0 or 1 [batch, n]: 1 where v > theta (strict)."""
 
 NORSE_ALPHA: dict[str, float | None] = {"super": None, "triangle": 0.3, "tanh": 100.0, "circ": 100.0, "heavi_erfc": 100.0}

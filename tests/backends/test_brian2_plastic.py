@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from neuromorph.spikes import Spikes
 from tests.backends.test_brian2 import compiler, equal, world
 from tests.strategies import plastic_graph, random_inputs, third_factors
 
-type Third = Mapping[str, np.ndarray]
+Third: TypeAlias = Mapping[str, np.ndarray]
 
 
 def states(graph: Graph) -> list[str]:

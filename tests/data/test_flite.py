@@ -76,7 +76,8 @@ def test_the_corpus(corpus: Path):
         recording = audio.parse(path.read_bytes(), name)
         phones = parse_phones(path.with_suffix(".PHN").read_text(), name)
         assert recording.rate == 16_000
-        assert path.with_suffix(".TXT").read_text() == f"0 {len(recording.samples)} {sentences[f'{name[: name.index("/")]}/{path.stem}']}\n"
+        said = sentences[f"{name[: name.index('/')]}/{path.stem}"]
+        assert path.with_suffix(".TXT").read_text() == f"0 {len(recording.samples)} {said}\n"
         assert (phones[0].begin, phones[0].phone) == (0, "pau")
         assert all(a.end == b.begin for a, b in pairwise(phones))
         assert len(recording.samples) - 0.01 * 16_000 <= phones[-1].end <= len(recording.samples)

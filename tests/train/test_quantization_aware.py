@@ -1,7 +1,7 @@
 """Training for a chip's numbers: the rounding is `quantize`'s, gradients pass straight through, what is kept is on the grid."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ from neuromorph.train.run import Run
 from neuromorph.train.settings import build
 from tests.train.test_resume import TINY, assert_equal_runs, interrupted
 
-type Signs = dict[str, torch.Tensor]
+Signs: TypeAlias = dict[str, torch.Tensor]
 
 CHIPS = {name: load_profile(name) for name in ("loihi1", "loihi2")}
 FORMS: dict[str, dict[str, Any]] = {"loihi1": {"reset": "to_value", "adaptation": "current"}, "loihi2": {}}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import unwrap
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import types
@@ -22,6 +22,7 @@ from neuromorph.graph.populations import LIF
 from neuromorph.simd.buffers import zeros
 from neuromorph.simd.lanes import INLINED, at, compiled, put
 
+Rows = TypeVar("Rows", bound=State | Synapses)
 KEPT = ("v", "u", "a", "ring", "now", "fired", "recent", "source", "begin")
 LEARNT = ("pre", "post", "H", "E")
 """Fields of `State` and `Synapses` that every sample has for itself; the others are written anew in every step."""
@@ -150,7 +151,7 @@ def _batch(one: State, n: int) -> State:
     return found._replace(fired_4=fired_4, before=np.zeros(fired_4.shape[1], np.int64))
 
 
-def _rows[T: State | Synapses](one: T, names: tuple[str, ...], n: int) -> T:
+def _rows(one: Rows, names: tuple[str, ...], n: int) -> Rows:
     """The same with n rows of zeros in the fields of these names."""
     rows = {name: zeros((n, *getattr(one, name).shape), getattr(one, name).dtype) for name in names}
     return one._replace(**rows)

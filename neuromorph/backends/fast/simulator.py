@@ -1,6 +1,7 @@
 """A graph laid out for the kernel, and its runs on batches of samples."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,9 +24,9 @@ PIECE = 32
 """Samples that a thread takes at a time; one where synapses are plastic, which is work enough."""
 NOTHING = np.zeros(0, np.int64)
 
-type Signals = Mapping[str, np.ndarray]
+Signals: TypeAlias = Mapping[str, np.ndarray]
 """Third factors by name, as `base.prepare` gives them."""
-type Traces = tuple[np.ndarray, np.ndarray, np.ndarray]
+Traces: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 """`H`, `E` and `kept` of `rules.Learned`."""
 
 

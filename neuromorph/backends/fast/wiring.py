@@ -8,7 +8,7 @@ the plastic part alone, and the fixed part goes with all others.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -192,7 +192,7 @@ def _lines(graph: Graph, layout: Layout, group: Group) -> Iterator[Line]:
         yield _line(graph, layout, group, projections, opens=number == 0, plastic=plastic)
 
 
-type Together = list[list[Projection]]
+Together: TypeAlias = list[list[Projection]]
 """The projections of a line, by population of the group."""
 
 

@@ -32,8 +32,8 @@ class LavaBackend:
     )
 
     def __init__(self, timeout: float | None = None, python: str | None = None, learning: Learning = "exact") -> None:
-        if learning not in get_args(Learning.__value__):
-            raise BackendError(f"lava: learning is {learning!r}; there are {', '.join(get_args(Learning.__value__))}.")
+        if learning not in get_args(Learning):
+            raise BackendError(f"lava: learning is {learning!r}; there are {', '.join(get_args(Learning))}.")
         self.timeout = timeout
         self.learning: Learning = learning
         self.python = python or launch.interpreter()

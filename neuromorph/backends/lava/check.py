@@ -6,7 +6,7 @@ calls of one session.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -28,8 +28,8 @@ HAND_WORKED = [(3, 0), (4, 1), (8, 0), (9, 1), (13, 0), (14, 1)]
 STOCK_ARGUMENTS = ("n", "du", "dv", "vth")
 TOLERANCE = 1e-9  # of floats, whose sums Lava takes in another order
 
-type Precision = Literal["integer", "float"]
-type Part = Callable[[LavaBackend, Precision], str | None]
+Precision: TypeAlias = Literal["integer", "float"]
+Part: TypeAlias = Callable[[LavaBackend, Precision], str | None]
 
 
 @dataclass(frozen=True)

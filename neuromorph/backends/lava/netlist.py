@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LI, LIF, Neurons, Population, parameters
 from neuromorph.graph.projections import Projection
 
-type Learning = Literal["exact", "stock"]
+Learning: TypeAlias = Literal["exact", "stock"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A plastic projection as a Lava process: its constants and its wires, for our own exact process or Lava's learning engine."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from neuromorph.graph.graph import Graph
 from neuromorph.graph.plasticity import NUMBERS, Plasticity
 from neuromorph.graph.projections import Projection
 
-type Wires = list[tuple[str, str, str, str]]
+Wires: TypeAlias = list[tuple[str, str, str, str]]
 
 
 def arguments(graph: Graph, q: Projection, rule: Plasticity, kept: Kept) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from neuromorph.errors import DataError
 from neuromorph.graph.populations import read_only
 from neuromorph.shapes import Float32, Int64, Num
 
-type Name = Literal["flite-phones", "TIMIT"]
+Name: TypeAlias = Literal["flite-phones", "TIMIT"]
 
 NOT_COUNTED = -1
 """The label of frames outside of all segments, and of glottal stops."""
@@ -91,7 +91,7 @@ def find(name: Name, root: str | os.PathLike[str] | None = None) -> Path:
         if held.issuperset(timit.PARTS) and (RECIPE.upper() in held) == (name == NAME):
             return folder
     cure = f"`neuromorph data make {NAME}` makes it" if name == NAME else f"it is licensed (LDC93S1); set {VARIABLE} to your copy's folder"
-    raise DataError(f"{name} is in none of\n  {'\n  '.join(map(str, searched))}\n{cure}.")
+    raise DataError("\n  ".join([f"{name} is in none of", *map(str, searched)]) + f"\n{cure}.")
 
 
 def framed(files: Files, snr_db: float | None, seed: int) -> Framed:

@@ -6,13 +6,13 @@ alone, so that most of what is heard there was never heard in training.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from neuromorph.errors import DataError
 
-type Part = Literal["TRAIN", "TEST"]
+Part: TypeAlias = Literal["TRAIN", "TEST"]
 
 FORMS = (
     "the {adjective} {noun} {verb} {the} {noun} {near} {the} {noun}",

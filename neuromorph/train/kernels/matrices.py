@@ -1,7 +1,7 @@
 """The weights of a projection as the kernel is given them: a matrix, or live edges alone."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Edges:
         return found
 
 
-type Projection = Matrix | Edges
+Projection: TypeAlias = Matrix | Edges
 
 
 def by_source(
