@@ -3,12 +3,20 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neuromorph.errors import FormatError
 from neuromorph.graph.container import MAX_BYTES, Group, expect, read, write
 from neuromorph.spikes import Spikes, from_tree, join_spikes, to_tree
+
+if TYPE_CHECKING:
+    import neo  # pyright: ignore[reportMissingTypeStubs]
+    import nir  # pyright: ignore[reportMissingTypeStubs]
+    import xarray
+
+    from neuromorph.interchange.pandas import Tables
 
 VERSION = 1
 HEADER: dict[str, type] = {"backend": str, "precision": str, "graph_digest": str, "dt": float, "n_samples": int, "n_steps": int}
@@ -34,6 +42,67 @@ class Recording:
     readouts: Mapping[str, np.ndarray]
     states: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict[str, Mapping[str, np.ndarray]])
     saturations: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def to_pandas(self) -> "Tables":
+        """Two data frames, `spikes, traces = recording.to_pandas()`: a row a spike; a row a step of readouts and states. See
+        `neuromorph.interchange.pandas.Tables`.
+
+        Raises:
+            NeuromorphError: pandas is not installed.
+        """
+        from neuromorph.interchange.pandas import tables
+
+        return tables(self)
+
+    def to_xarray(self, *, dense: bool | None = None) -> "xarray.Dataset":
+        """A Dataset over time [s], sample and the neurons of each population. See `neuromorph.interchange.xarray.dataset`.
+
+        `dense`: spikes as booleans (True) or as events (False); by default as booleans up to 256 MiB.
+
+        Raises:
+            NeuromorphError: xarray is not installed.
+        """
+        from neuromorph.interchange.xarray import dataset
+
+        return dataset(self, dense=dense)
+
+    def to_neo(self) -> "neo.Block":
+        """Neo's Block, for Elephant and others: a Segment a sample, a SpikeTrain a neuron, an AnalogSignal a readout or state. See
+        `neuromorph.interchange.neo.block`.
+
+        Raises:
+            NeuromorphError: neo is not installed.
+        """
+        from neuromorph.interchange.neo import block
+
+        return block(self)
+
+    def to_nir(self) -> "nir.NIRGraphData":
+        """NIR's event data, for `nir.write_data`. See `neuromorph.interchange.nir.graph_data`.
+
+        Raises:
+            NeuromorphError: nir is not installed.
+        """
+        from neuromorph.interchange.nir import graph_data
+
+        return graph_data(self)
+
+    def to_npz(self, path: str | os.PathLike[str]) -> None:
+        """Write a file for `numpy.load`, atomically and without loss. See `neuromorph.interchange.npz`."""
+        from neuromorph.interchange.npz import save_npz
+
+        save_npz(path, self)
+
+    @classmethod
+    def from_npz(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> "Recording":
+        """Read what `to_npz` wrote. `max_bytes`: the most its arrays may take in memory.
+
+        Raises:
+            FormatError: see `neuromorph.interchange.npz.load_npz`.
+        """
+        from neuromorph.interchange.npz import load_npz
+
+        return load_npz(path, max_bytes=max_bytes)
 
     def select(self, samples: Sequence[int]) -> "Recording":
         """The given samples, renumbered; saturations, which were counted over all, are kept as they are."""
@@ -74,6 +143,20 @@ def added_up(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 def save_recording(path: str | os.PathLike[str], recording: Recording) -> None:
     """Write a recording to HDF5, atomically."""
+    write(path, "recording", VERSION, to_group(recording))
+
+
+def load_recording(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Recording:
+    """Read a recording. `max_bytes`: the most its arrays may take in memory.
+
+    Raises:
+        FormatError: see `neuromorph.graph.container.read` and `from_group`.
+    """
+    return from_group(read(path, "recording", VERSION, max_bytes=max_bytes), path)
+
+
+def to_group(recording: Recording) -> Group:
+    """The file's tree of a recording."""
     attributes: dict[str, str | int | float | bool] = {
         "backend": recording.backend,
         "precision": recording.precision,
@@ -88,17 +171,15 @@ def save_recording(path: str | os.PathLike[str], recording: Recording) -> None:
         "states": Group(groups={name: Group(arrays=dict(traces)) for name, traces in recording.states.items()}),
         "saturations": Group(dict(recording.saturations)),
     }
-    write(path, "recording", VERSION, Group(attributes, groups=groups))
+    return Group(attributes, groups=groups)
 
 
-def load_recording(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Recording:
-    """Read a recording. `max_bytes`: the most its arrays may take in memory.
+def from_group(tree: Group, path: str | os.PathLike[str]) -> Recording:
+    """The recording of a file's tree.
 
     Raises:
-        FormatError: see `neuromorph.graph.container.read`; members are missing, unexpected or of another type; spikes
-            or traces do not fit the recording's shape.
+        FormatError: members are missing, unexpected or of another type; spikes or traces do not fit the recording's shape.
     """
-    tree = read(path, "recording", VERSION, max_bytes=max_bytes)
     expect(tree, f"{path}: /", HEADER, groups=("spikes", "readouts", "states", "saturations"))
     parts = tree.groups
     for name in ("spikes", "states"):

@@ -4,6 +4,7 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,12 @@ from neuromorph.errors import FormatError, GraphError
 from neuromorph.graph.container import MAX_BYTES, Group, expect, read, write
 from neuromorph.graph.populations import Values, read_only
 from neuromorph.shapes import Bool, Int32, Int64, Num
+
+if TYPE_CHECKING:
+    import neo  # pyright: ignore[reportMissingTypeStubs]
+    import nir  # pyright: ignore[reportMissingTypeStubs]
+    import pandas  # pyright: ignore[reportMissingTypeStubs]
+    import xarray
 
 VERSION = 1
 COLUMNS = ("sample", "step", "neuron")
@@ -74,6 +81,46 @@ class Spikes:
         dense = np.zeros(self.shape, dtype=np.bool_)
         dense[self.step, self.sample, self.neuron] = True
         return dense
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row a spike: sample, neuron, step, time [s].
+
+        Raises:
+            NeuromorphError: pandas is not installed.
+        """
+        from neuromorph.interchange.pandas import table
+
+        return table(self)
+
+    def to_xarray(self) -> "xarray.DataArray":
+        """bool [time, sample, neuron], time in seconds.
+
+        Raises:
+            NeuromorphError: xarray is not installed.
+        """
+        from neuromorph.interchange.xarray import array
+
+        return array(self)
+
+    def to_neo(self, population: str = "spikes") -> "neo.Block":
+        """Neo's Block: a Segment a sample, a SpikeTrain a neuron. See `neuromorph.interchange.neo.block`.
+
+        Raises:
+            NeuromorphError: neo is not installed.
+        """
+        from neuromorph.interchange.neo import spike_block
+
+        return spike_block(self, population)
+
+    def to_nir(self) -> "nir.EventData":
+        """NIR's event data [n_samples, events]. See `neuromorph.interchange.nir.events`.
+
+        Raises:
+            NeuromorphError: nir is not installed.
+        """
+        from neuromorph.interchange.nir import events
+
+        return events(self)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ import pytest
 
 import neuromorph
 
-HEAVY = ("torch", "norse", "brian2", "lava", "numba", "sklearn", "scipy", "matplotlib", "jinja2")
+HEAVY = ("torch", "norse", "brian2", "lava", "numba", "sklearn", "scipy", "matplotlib", "jinja2", "pandas", "xarray", "neo", "nir")
 
 
 def _loaded(code: str, *modules: str) -> list[str]:
