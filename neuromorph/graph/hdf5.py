@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from neuromorph.errors import FormatError, GraphError
-from neuromorph.graph.container import MAX_BYTES, Group, expect, read, write
+from neuromorph.files import atomic_write
+from neuromorph.graph import container
+from neuromorph.graph.container import MAX_BYTES, Group, expect, read
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.plasticity import NUMBERS, ROUNDINGS, RULES, FixedPoint, Plasticity
 from neuromorph.graph.populations import ADAPTATIONS, KINDS, RESETS, Population, parameters
@@ -25,11 +27,16 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
     Raises:
         FormatError: more than 4096 populations, projections or metadata entries.
     """
+    atomic_write(path, to_bytes(graph))
+
+
+def to_bytes(graph: Graph) -> bytes:
+    """The file's bytes; see `save`."""
     populations = {p.name: _population(p, index) for index, p in enumerate(graph.populations)}
     projections = {p.name: _projection(p, index) for index, p in enumerate(graph.projections)}
     groups = {"populations": Group(groups=populations), "projections": Group(groups=projections), "metadata": Group(dict(graph.metadata))}
     version = VERSION if graph.plastic else 1
-    write(path, "graph", version, Group({"dt": float(graph.dt), "precision": graph.precision}, groups=groups))
+    return container.to_bytes("graph", version, Group({"dt": float(graph.dt), "precision": graph.precision}, groups=groups))
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Graph:

@@ -162,14 +162,18 @@ class _Reader:
         self.met.add(address)
 
 
-def to_bytes(graph: NIRGraph, extra: bytes = b"") -> bytes:
-    """The file's bytes, as `nir.write` lays them out. `extra`: an HDF5 file whose top groups are put beside /node."""
+def to_bytes(graph: NIRGraph, beside: bytes = b"", attributes: Mapping[str, str] | None = None) -> bytes:
+    """The file's bytes, as `nir.write` lays them out. `beside`: an HDF5 file whose top groups are put beside /node; `attributes`: of the
+    root.
+    """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("earliest", "v110")) as file:
         file.create_dataset("version", data=graph.version or "1.0.8", dtype=h5py.string_dtype())
         _write(file.create_group("node"), graph)
-        if extra:
-            with h5py.File(io.BytesIO(extra), "r") as other:
+        for name, text in (attributes or {}).items():
+            file.attrs[name] = text
+        if beside:
+            with h5py.File(io.BytesIO(beside), "r") as other:
                 for name in other:
                     other.copy(name, file)
     return buffer.getvalue()

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,9 +11,8 @@ from scipy import sparse
 
 from neuromorph.errors import FormatError
 from neuromorph.graph import LI, LIF, Graph, Input, Projection
-from neuromorph.graph.container import MAX_BYTES
 from neuromorph.nir.drives import ALWAYS, Arriving, Drive, arriving
-from neuromorph.nir.file import NIRGraph, read
+from neuromorph.nir.file import NIRGraph
 from neuromorph.nir.flat import Flat, flatten
 from neuromorph.nir.latency import Edge, Timing, timed
 from neuromorph.nir.neurons import ANALOG, SPIKING, Stepping, population
@@ -30,19 +28,6 @@ class Imported:
 
     graph: Graph
     assumptions: tuple[str, ...]
-
-
-def load_nir(path: str | os.PathLike[str], stepping: Stepping, *, max_bytes: int = MAX_BYTES) -> Imported:
-    """A NIR file as a graph; see `import_nir`.
-
-    Raises:
-        FormatError: the file cannot be read, or holds what a graph cannot express.
-        FileNotFoundError: there is no such file.
-    """
-    try:
-        return import_nir(read(path, max_bytes=max_bytes), stepping)
-    except FormatError as error:
-        raise error if str(error).startswith(str(path)) else FormatError(f"{path}: {error}") from error
 
 
 def import_nir(graph: NIRGraph, stepping: Stepping) -> Imported:
