@@ -9,13 +9,11 @@ import numpy as np
 from neuromorph.backends.fast.summary import Summary
 from neuromorph.errors import GraphError
 from neuromorph.graph.graph import Graph
-from neuromorph.graph.populations import LIF, Input, Neurons
-from neuromorph.reached import active_updates
+from neuromorph.graph.populations import LIF, Input
+from neuromorph.reached import count_active
 from neuromorph.recording import Recording
 from neuromorph.shapes import Int64
 from neuromorph.spikes import Spikes
-
-CELLS = 2**24  # neuron-steps held at once
 
 KINDS = ("spikes", "messages", "synops", "updates", "active_updates", "eligibility_updates", "plastic_updates")
 
@@ -77,7 +75,7 @@ def count(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: Record
         )
     spikes = _all_spikes(graph, inputs, recording)
     n_samples, n_steps = recording.n_samples, recording.n_steps
-    active = {p.name: _active(graph, p, spikes, n_samples, n_steps) for p in graph.neurons}
+    active = {p.name: count_active(graph, p, spikes, n_samples) for p in graph.neurons}
     return _counts(graph, {name: s.counts() for name, s in spikes.items()}, active, n_samples, n_steps)
 
 
@@ -141,13 +139,3 @@ def _all_spikes(graph: Graph, inputs: Spikes | Mapping[str, Spikes], recording: 
 def _weighted(fired: np.ndarray, weight: Int64[np.ndarray, " neurons"]) -> Int64[np.ndarray, " samples"]:
     """Sum over each sample's spikes [samples, neurons] of a whole number per neuron (exact below 2^53)."""
     return np.rint(fired.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
-
-
-def _active(graph: Graph, p: Neurons, spikes: Mapping[str, Spikes], n_samples: int, n_steps: int) -> Int64[np.ndarray, " samples"]:
-    """Active updates of a population, by sample."""
-    found = np.zeros(n_samples, dtype=np.int64)
-    chunk = max(1, CELLS // max(1, n_steps * p.n))
-    for first in range(0, n_samples, chunk):
-        last = min(first + chunk, n_samples)
-        found[first:last] = np.count_nonzero(active_updates(graph, p, spikes, first, last), axis=(1, 2))
-    return found

@@ -43,3 +43,7 @@ class TrainingError(NeuromorphError, ValueError):
 
 class DataError(NeuromorphError):
     """A data file is missing, damaged or cannot be fetched."""
+
+
+class PluginError(NeuromorphError, RuntimeError):
+    """Another package's entry point cannot be loaded, is not what it should be, or has a name that is taken."""

@@ -11,6 +11,7 @@ from neuromorph.shapes import Bool, Int64
 from neuromorph.spikes import Spikes
 
 EVENTS = 2**21  # synaptic events expanded at once
+CELLS = 2**24  # neuron-steps held at once
 
 
 def active_updates(
@@ -26,6 +27,16 @@ def active_updates(
         for projection in graph.incoming(p.name):
             _mark(reached, projection, spikes[projection.source], first)
     return reached
+
+
+def count_active(graph: Graph, p: Neurons, spikes: Mapping[str, Spikes], n_samples: int) -> Int64[np.ndarray, " samples"]:
+    """Active updates of a population, by sample. `spikes`: as in `active_updates`."""
+    found = np.zeros(n_samples, dtype=np.int64)
+    chunk = max(1, CELLS // max(1, next(iter(spikes.values())).n_steps * p.n))
+    for first in range(0, n_samples, chunk):
+        last = min(first + chunk, n_samples)
+        found[first:last] = np.count_nonzero(active_updates(graph, p, spikes, first, last), axis=(1, 2))
+    return found
 
 
 def _mark(reached: Bool[np.ndarray, "samples steps neurons"], p: Projection, spikes: Spikes, first: int) -> None:

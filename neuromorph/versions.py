@@ -12,12 +12,19 @@ PACKAGES = (
     "brian2",
     "lava-nc",
     "numba",
+    "scipy",
     "distributed",
     "neurobench",
     "scikit-learn",
     "matplotlib",
     "jinja2",
     "safetensors",
+    "nir",
+    "pandas",
+    "xarray",
+    "neo",
+    "gymnasium",
+    "tensorboard",
 )
 
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuromorph import counts as module
 from neuromorph import reached
 from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.counts import count
@@ -155,7 +154,7 @@ def test_small_blocks_give_the_same_counts(monkeypatch):
     inputs = random_inputs(rng, graph, 7, 20)
     recording = run(graph, inputs)
     whole = count(graph, inputs, recording)
-    monkeypatch.setattr(module, "CELLS", 1)
+    monkeypatch.setattr(reached, "CELLS", 1)
     monkeypatch.setattr(reached, "EVENTS", 3)
     assert count(graph, inputs, recording).totals() == whole.totals()
     assert whole.totals()["active_updates"]["out"] > 0

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from neuromorph.backends.plastic import ThirdFactors, match_third_factors
-from neuromorph.errors import BackendError, GraphError, SaturationError
+from neuromorph.errors import BackendError, GraphError, PluginError, SaturationError
 from neuromorph.graph.graph import Graph
 from neuromorph.graph.populations import ALIF, LIF, Input
+from neuromorph.plugins import BACKENDS, Plugin, plugin, plugins, warn
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
 
 Inputs: TypeAlias = Spikes | Mapping[str, Spikes]
 Progress: TypeAlias = Callable[[int, int], None]
@@ -140,22 +138,41 @@ class HasStepSessions(Protocol):
 
 
 def backends() -> dict[str, Backend]:
-    """Every registered backend by name, sorted; importing one does not import its simulator."""
-    return {entry.name: entry.load()() for entry in sorted(_entries(), key=lambda e: e.name)}
+    """Every registered backend by name, sorted; importing one does not import its simulator.
+
+    One of another package that is broken is told as a PluginWarning and left out.
+    """
+    found: dict[str, Backend] = {}
+    for name, each in plugins(BACKENDS).items():
+        try:
+            found[name] = _made(each)
+        except PluginError as error:
+            warn(str(error))
+    return found
 
 
 def backend(name: str) -> Backend:
-    """The backend of that name."""
-    for entry in _entries():
-        if entry.name == name:
-            return entry.load()()
+    """The backend of that name.
+
+    Raises:
+        BackendError: there is none.
+        PluginError: another package's, which is broken, or two packages declare the name.
+    """
+    if found := plugin(BACKENDS, name):
+        return _made(found)
     raise BackendError(f"Backend {name!r} is unknown; there are {', '.join(backends())}.")
 
 
-def _entries() -> "EntryPoints":
-    from importlib.metadata import entry_points
-
-    return entry_points(group="neuromorph.backends")
+def _made(plugin: Plugin) -> Backend:
+    made = plugin.load()
+    try:
+        made = made()
+    except Exception as error:
+        raise plugin.fault(f"cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Backend):
+        lacking = ", ".join(name for name in ("name", "capabilities", "available", "run") if not hasattr(made, name))
+        raise plugin.fault(f"is no backend, it lacks {lacking} (see neuromorph.backends.Backend)")
+    return made
 
 
 def match_inputs(graph: Graph, inputs: Inputs) -> dict[str, Spikes]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuromorph.cli.inputs import Model
+from neuromorph.cli import complete
+from neuromorph.cli.inputs import CHIP, Model
 from neuromorph.cli.output import Json, cell, emit, progress_bar, table
 from neuromorph.cli.plasticity import report_table, rules, rules_table
 
@@ -72,7 +73,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
 def quantize(
     model: Model,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Integer graph to write [MODEL.<profile>.h5].")] = None,
-    profile: Annotated[str, typer.Option(help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")] = "loihi2",
+    profile: Annotated[str, typer.Option(help=CHIP, autocompletion=complete.profiles)] = "loihi2",
     calibrate: Annotated[Path | None, typer.Option(help="Spike file: choose scales and exponents by simulation on its samples.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibrate on the first N samples.")] = 64,
     cluster: Annotated[bool, typer.Option("--cluster", help="Bring constants to as few settings as a core can hold.")] = False,

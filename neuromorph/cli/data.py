@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuromorph.cli import complete
 from neuromorph.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ Root = Annotated[Path | None, typer.Option(help="Folder to search first, before 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Data set: mnist or austen.")],
+    name: Annotated[str, typer.Argument(help="Data set: mnist or austen.", autocompletion=complete.data_sets)],
     root: Annotated[Path | None, typer.Option(help="Data folder to fill [~/.cache/neuromorph].")] = None,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +66,9 @@ def make(
 
 @app.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="Data set: mnist or austen [all].")] = None, root: Root = None, as_json: Json = False
+    name: Annotated[str | None, typer.Argument(help="Data set: mnist or austen [all].", autocompletion=complete.data_sets)] = None,
+    root: Root = None,
+    as_json: Json = False,
 ) -> None:
     """Check the files of data sets against their SHA-256; exit code 1 if one is missing or damaged."""
     from neuromorph.data import locate, read

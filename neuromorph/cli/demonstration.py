@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from neuromorph.cli import complete
 from neuromorph.cli.output import Json, console, emit, joules, messages, progress_bar, seconds, table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def demo(
     plastic: Annotated[bool, typer.Option("--plastic", help="A network that learns on chip, instead of digits.")] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Training epochs [the demo's own number].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, synapses and batches.")] = 0,
-    profile: Annotated[str, typer.Option(help="Chip whose integers are used.")] = "loihi2",
+    profile: Annotated[str, typer.Option(help="Chip whose integers are used.", autocompletion=complete.profiles)] = "loihi2",
     brian2_samples: Annotated[int | None, typer.Option(min=1, help="Test samples validated in Brian2 [50].")] = None,
     lava_samples: Annotated[int | None, typer.Option(min=1, help="Test samples validated in Lava [20].")] = None,
     updates: Annotated[int | None, typer.Option(min=1, help="--plastic: updates of training [1000].")] = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from neuromorph.cli import complete
 from neuromorph.cli.inputs import Epoch, Inputs, Model, Plastic, Rules, Samples, chosen_learning, load_model_and_spikes
 from neuromorph.cli.output import Json, emit, joules, progress_bar, seconds, table
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 def energy(
     model: Model,
     inputs: Inputs,
-    profile: Annotated[list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi2].")] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="Profile name or .toml file; repeat for more [loihi2].", autocompletion=complete.profiles)
+    ] = None,
     samples: Samples = None,
     mapped: Annotated[bool, typer.Option("--map", help="Map the graph on each chip: messages, hops, cores, time of a step.")] = False,
     step_us: Annotated[
@@ -43,7 +46,7 @@ def energy(
 
     Example: neuromorph energy runs/demo/model.loihi2_estimate.h5 runs/demo/test.h5 --profile loihi2 --map --compare
     """
-    from neuromorph.backends.fast import FastBackend
+    from neuromorph.backends.summarise import default_backend, summarise
     from neuromorph.cli.mapped import recorded
     from neuromorph.counts import of_summary
     from neuromorph.energy import estimate
@@ -57,8 +60,8 @@ def energy(
         raise EnergyUnavailable("--step-us 0 (as fast as it goes) needs the time of a step, which a map tells: add --map.")
     graph, spikes, _ = load_model_and_spikes(model, inputs, samples)
     chips, learning = [load_profile(name) for name in profile or ["loihi2"]], chosen_learning(plastic, epoch, rules)
-    with progress_bar("fast", as_json) as progress:
-        summary = FastBackend().summarise(graph, spikes, progress=progress)
+    with progress_bar(default_backend(), as_json) as progress:
+        summary = summarise(graph, spikes, progress=progress)
     counts = of_summary(graph, summary)
     least = graph.dt if step_us is None else 1e-6 * step_us
     kept = recorded(graph, spikes, as_json) if mapped else None

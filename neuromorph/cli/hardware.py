@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from neuromorph.cli import complete
 from neuromorph.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def _row(name: str, origin: str, aliases: list[str]) -> dict[str, str | list[str
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="Profile name or .toml file.")], as_json: Json = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="Profile name or .toml file.", autocompletion=complete.profiles)], as_json: Json = False
+) -> None:
     """Show a profile: every number with its range, kind, basis and source, the limits, the citations."""
     from neuromorph.hardware import load_profile
 
@@ -101,7 +104,9 @@ def _quantity(group: str, key: str, q: "Quantity") -> tuple[str, ...]:
 
 @app.command()
 def lint(
-    files: Annotated[list[str] | None, typer.Argument(help="Profile names or .toml files [all that are listed].")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Profile names or .toml files [all that are listed].", autocompletion=complete.profiles)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check profiles against the schema and explain each fault; exit code 1 if there is any."""
@@ -119,7 +124,10 @@ def lint(
 def new(
     name: Annotated[str, typer.Argument(metavar="ID", help="Id of the profile: letters, digits, '_' and '-'.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write, called ID.toml [ID.toml in this folder].")] = None,
-    like: Annotated[str | None, typer.Option(help="Profile whose limits it inherits and whose neuron forms it starts with.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Profile whose limits it inherits and whose neuron forms it starts with.", autocompletion=complete.profiles),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a commented profile to start from; it has no faults as it stands. No file is overwritten.

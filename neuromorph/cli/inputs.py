@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from neuromorph.learning import Learning
     from neuromorph.spikes import Spikes
 
+CHIP = "Chip: a profile name (see `neuromorph profiles list`) or a .toml file."
+
 Model = Annotated[Path, typer.Argument(help="Graph file (.h5), as written by `neuromorph export` or `quantize`.")]
 Inputs = Annotated[Path, typer.Argument(help="Spike file (.h5) with one array for each Input population.")]
 Samples = Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")]

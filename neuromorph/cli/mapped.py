@@ -61,11 +61,12 @@ def recorded(graph: "Graph", inputs: "dict[str, Spikes]", quiet: bool) -> "dict[
     """Spikes of every population that emits any, on the first samples."""
     import numpy as np
 
-    from neuromorph.backends.fast import FastBackend
+    from neuromorph.backends import backend
+    from neuromorph.backends.summarise import default_backend
 
     some = {name: s.select(np.arange(min(RECORDED, s.n_samples))) for name, s in inputs.items()}
-    with progress_bar("fast, spikes kept", quiet) as progress:
-        return {**some, **FastBackend().run(graph, some, progress=progress).spikes}
+    with progress_bar(f"{default_backend()}, spikes kept", quiet) as progress:
+        return {**some, **backend(default_backend()).run(graph, some, progress=progress).spikes}
 
 
 def described(found: "ChipMap", chip: "HardwareProfile", run: MappedRun | None) -> dict[str, Any]:

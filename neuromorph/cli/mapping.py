@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from neuromorph.cli.inputs import Epoch, Model, Plastic, Rules, Samples, chosen_learning, load_spikes_and_labels
+from neuromorph.cli import complete
+from neuromorph.cli.inputs import CHIP, Epoch, Model, Plastic, Rules, Samples, chosen_learning, load_spikes_and_labels
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from neuromorph.hardware import HardwareProfile
     from neuromorph.spikes import Spikes
 
-Chip = Annotated[str, typer.Option("--profile", help="Chip: a profile name (see `neuromorph profiles list`) or a .toml file.")]
+Chip = Annotated[str, typer.Option("--profile", help=CHIP, autocompletion=complete.profiles)]
 MARKS = {"kept": "", "split": "[yellow]split", "broken": "[bold red]broken"}
 
 
@@ -103,7 +104,7 @@ def integers_for(graph: "Graph", chip: "HardwareProfile") -> "Graph":
 
 def spikes_of_neurons(graph: "Graph", inputs: "dict[str, Spikes]", quiet: bool) -> dict[str, Any]:
     """Spikes of every neuron in the mean inference, by population that emits any."""
-    from neuromorph.backends.fast import FastBackend
+    from neuromorph.backends.summarise import default_backend, summarise
 
-    with progress_bar("fast", quiet) as progress:
-        return FastBackend().summarise(graph, inputs, progress=progress).mean_spikes()
+    with progress_bar(default_backend(), quiet) as progress:
+        return summarise(graph, inputs, progress=progress).mean_spikes()

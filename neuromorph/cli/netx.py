@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from neuromorph.cli import complete
 from neuromorph.cli.inputs import Model
 from neuromorph.cli.output import Json, emit, messages, table
 
@@ -12,7 +13,9 @@ from neuromorph.cli.output import Json, emit, messages, table
 def netx(
     model: Model,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="netx file to write [MODEL.net].")] = None,
-    profile: Annotated[str, typer.Option(help="Chip whose ranges hold, where the model is a float graph.")] = "loihi2",
+    profile: Annotated[
+        str, typer.Option(help="Chip whose ranges hold, where the model is a float graph.", autocompletion=complete.profiles)
+    ] = "loihi2",
     readout: Annotated[
         Literal["refuse", "drop", "silent"], typer.Option(help="LI, which netx lacks: refuse it, drop it, or a LIF that never fires.")
     ] = "refuse",

@@ -11,8 +11,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-console = Console()
-messages = Console(stderr=True)
+
+class PipeClosed(Exception):
+    """Whoever read the output has gone."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise PipeClosed
+
+
+console = _Console()
+messages = _Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
+from neuromorph.cli import complete
 from neuromorph.cli.inputs import Inputs, Model, Samples, decision_window, load_model_and_spikes
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
 from neuromorph.errors import BackendError, FormatError
@@ -41,7 +43,13 @@ class _Whole:
 def run(
     model: Model,
     inputs: Inputs,
-    backend: Annotated[str, typer.Option(help="Simulator: fast, reference, brian2 or lava.")] = "fast",
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="Simulator: fast, reference, brian2, lava, or a plug-in's [fast; without numba: reference].",
+            autocompletion=complete.backends,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Recording (with --counts: summary) to write [not written].")] = None,
     samples: Samples = None,
     states: Annotated[list[str] | None, typer.Option(help="Population whose membrane potential is recorded; repeat for more.")] = None,
@@ -65,9 +73,10 @@ def run(
 
     Example: neuromorph run runs/demo/model.h5 runs/demo/test.h5 --counts --workers 4
     """
-    if counts and (backend != "fast" or states or spikes):
+    if counts and (backend not in (None, "fast") or states or spikes):
         raise BackendError("--counts keeps neither spikes nor states and needs the backend fast; leave out what contradicts it.")
     graph, trains, labels = load_model_and_spikes(model, inputs, samples)
+    backend = backend or _default()
     n_steps = next((s.n_steps for s in trains.values()), 0)
     window = min(decision_window(graph) or n_steps, n_steps)
     asked: dict[str, Any] = {"window": window} if counts else {"states": states or (), "spikes": spikes or None}
@@ -91,6 +100,16 @@ def run(
         raise typer.Exit(1)
 
 
+def _default() -> str:
+    from neuromorph.backends.summarise import default_backend
+    from neuromorph.extras import EXTRAS
+
+    if (name := default_backend()) != "fast":
+        told = f"On {name}, which computes the same bits but slowly; for the compiled simulator: {EXTRAS['fast'].command}"
+        messages.print(escape(told), soft_wrap=True, highlight=False)
+    return name
+
+
 def load_third_factors(path: Path, samples: int | None) -> "dict[str, np.ndarray]":
     """Signals by name from a .npz file, of the first `samples` (None: all)."""
     import numpy as np
@@ -108,9 +127,12 @@ def load_third_factors(path: Path, samples: int | None) -> "dict[str, np.ndarray
 
 def _in_one(graph: "Graph", trains: "dict[str, Spikes]", backend: str, counts: bool, asked: Mapping[str, Any]) -> _Whole:
     from neuromorph import backends
-    from neuromorph.backends.fast import FastBackend
+    from neuromorph.backends.base import keep
+    from neuromorph.backends.summarise import summarise
 
-    result = FastBackend().summarise(graph, trains, **asked) if counts else backends.backend(backend).run(graph, trains, **asked)
+    if counts and backend == "fast":
+        keep(backends.backend(backend), graph)
+    result = summarise(graph, trains, **asked) if counts else backends.backend(backend).run(graph, trains, **asked)
     return _Whole(range(result.n_samples), result, {})
 
 
@@ -120,8 +142,7 @@ def _in_shards(graph: "Graph", trains: "dict[str, Spikes]", backend: str, folder
     try:
         return run_shards(graph, trains, backend, folder=folder, **asked)
     except KeyboardInterrupt:
-        messages.print(f"Stopped. Finished samples are in {folder}; the same command goes on with the others.", soft_wrap=True)
-        raise
+        raise KeyboardInterrupt(f"finished samples are in {folder}; the same command goes on with the others.") from None
 
 
 def _pools(workers: int | None, scheduler: str | None) -> "Pools | None":

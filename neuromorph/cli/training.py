@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuromorph.cli import complete
 from neuromorph.cli.output import Json, emit, messages, table
 from neuromorph.errors import TrainingError
 
@@ -17,8 +18,12 @@ KEPT_SAMPLES = 1000  # of the test part
 
 
 def train(
-    config: Annotated[str | None, typer.Argument(help="TOML file, or a name: digits, sequential_mnist [digits].")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value over the file; may be repeated.")] = None,
+    config: Annotated[
+        str | None, typer.Argument(help="TOML file, or a name: digits, sequential_mnist [digits].", autocompletion=complete.configs)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value over the file; may be repeated.", autocompletion=complete.settings)
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run [runs/<task>].")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set training.epochs=...")] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuromorph.cli import complete
 from neuromorph.cli.inputs import decision_window, load_spikes_and_labels
 from neuromorph.cli.output import Json, emit, messages, progress_bar, table
 from neuromorph.errors import BackendError
@@ -24,10 +25,14 @@ def validate(
     model: Annotated[Path, typer.Argument(help="Graph file (.h5), or the checkpoint (.safetensors) it came from, which PyTorch runs too.")],
     inputs: Annotated[Path, typer.Argument(help="Spike file (.h5) with one array for each Input population.")],
     backend: Annotated[
-        list[str] | None, typer.Option(help="Simulator; repeat for more. One alone is held against the reference [all that are installed].")
+        list[str] | None,
+        typer.Option(
+            help="Simulator; repeat for more. One alone is held against the reference [all that are installed].",
+            autocompletion=complete.simulators,
+        ),
     ] = None,
     precision: Annotated[list[str] | None, typer.Option(help="float or integer; repeat for both [both of a float model].")] = None,
-    profile: Annotated[str, typer.Option(help="Chip whose integers a float model gets.")] = "loihi2",
+    profile: Annotated[str, typer.Option(help="Chip whose integers a float model gets.", autocompletion=complete.profiles)] = "loihi2",
     samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")] = 20,
     report: Annotated[Path | None, typer.Option(help="HTML page to write, with rasters around first differences [not written].")] = None,
     third_factors: Annotated[

@@ -2,7 +2,6 @@
 
 import os
 import tomllib
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, cast
@@ -10,29 +9,27 @@ from typing import Any, cast
 from neuromorph.errors import ProfileError
 from neuromorph.hardware.profile import HardwareProfile, Limit, Quantity
 from neuromorph.hardware.schema import QUANTITIES, Toml, faults
-
-ALIASES = {"loihi2": "loihi2_estimate", "akida": "akida_akd1000", "innatera": "innatera_t1", "xylo": "xylo_audio2"}
-FOLDERS = "NEUROMORPH_PROFILES"  # environment variable: folders of your own profiles, separated as in PATH
-SHIPPED = "shipped"
+from neuromorph.profile_folders import ALIASES, SHIPPED, profile_files, profiles_in, shipped_folder
 
 
 def list_profiles() -> list[str]:
-    """Ids of all profiles, sorted: those that ship with neuromorph and those in the folders that NEUROMORPH_PROFILES names.
+    """Ids of all profiles, sorted: those that ship with neuromorph, those of plug-ins (`neuromorph.plugins`) and those in the
+    folders that NEUROMORPH_PROFILES names.
 
     Raises:
         ProfileError: a folder does not exist, or an id is there twice.
     """
-    return sorted(_files())
+    return sorted(profile_files())
 
 
 def origins() -> dict[str, str]:
-    """Where each profile comes from, by id: "shipped", or the path of your file.
+    """Where each profile comes from, by id: "shipped", or the path of the file.
 
     Raises:
         ProfileError: a folder does not exist, or an id is there twice.
     """
-    shipped = set(_profiles_in(_folder()))
-    return {name: SHIPPED if name in shipped else str(file) for name, file in sorted(_files().items())}
+    shipped = set(profiles_in(shipped_folder()))
+    return {name: SHIPPED if name in shipped else str(file) for name, file in sorted(profile_files().items())}
 
 
 def resolve(name: str) -> str:
@@ -41,7 +38,7 @@ def resolve(name: str) -> str:
 
 
 def load_profile(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
-    """A profile by id or short name (shipped, or in a folder that NEUROMORPH_PROFILES names), or by the path of its .toml file.
+    """A profile by id or short name (see `list_profiles`), or by the path of its .toml file.
 
     Raises:
         ProfileError: no such profile, an id is there twice, or it breaks the schema (the first fault is named; `lint`
@@ -74,46 +71,10 @@ def inheritable(name: str) -> bool:
     return _own_limits(name) is not None
 
 
-def _folder() -> Traversable:
-    """The profiles inside an installed wheel, or beside the package in a source checkout."""
-    inside = resources.files("neuromorph") / "hardware_profiles"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "hardware_profiles"
-
-
-def _folders() -> list[Path]:
-    """The user's folders, each once."""
-    named = [Path(name).expanduser().resolve() for name in os.environ.get(FOLDERS, "").split(os.pathsep) if name]
-    for folder in named:
-        if not folder.is_dir():
-            raise ProfileError(f"{FOLDERS}: {folder} is not a folder; create it, or take it out of the variable.")
-    return list(dict.fromkeys(named))
-
-
-def _profiles_in(folder: Traversable) -> dict[str, Traversable]:
-    files = (file for file in folder.iterdir() if file.name.endswith(".toml") and not file.name.startswith("."))
-    return {file.name.removesuffix(".toml"): file for file in files}
-
-
-def _files() -> dict[str, Traversable]:
-    """Every profile's file by id."""
-    found = _profiles_in(_folder())
-    for folder in _folders():
-        for name, file in _profiles_in(folder).items():
-            if name in ALIASES:
-                raise ProfileError(f"Profile {file}: {name!r} is short for {ALIASES[name]!r}; give the file and its id another name.")
-            if name in found:
-                raise ProfileError(
-                    f"Profile {name!r} is there twice, {found[name]} and {file}; rename one file and its id, or take its folder "
-                    f"out of {FOLDERS}."
-                )
-            found[name] = file
-    return found
-
-
 def _find(name_or_path: str | os.PathLike[str]) -> Traversable:
     name = os.fspath(name_or_path)
     if not name.endswith(".toml"):
-        files = _files()
+        files = profile_files()
         if resolve(name) not in files:
             raise ProfileError(f"Profile {name!r} is unknown; {_known()}, or give a path ending in .toml.")
         return files[resolve(name)]
@@ -150,7 +111,7 @@ def _examine(file: Traversable) -> tuple[dict[str, Any], list[str]]:
 
 def _own_limits(name: str) -> Toml | None:
     """The limits of a listed profile; None if there is none of that name, it has faults, or it inherits them itself."""
-    file = _files().get(name)
+    file = profile_files().get(name)
     try:
         raw = _parse(file) if file else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):

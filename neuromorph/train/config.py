@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
+from neuromorph.configs import find_config
 from neuromorph.errors import TrainingError
 from neuromorph.hardware import load_profile
 from neuromorph.train.connectivity import ConnectivitySchedule, Ramp
@@ -13,7 +14,6 @@ from neuromorph.train.deep_r import Constraint
 from neuromorph.train.network import LSNNConfig
 from neuromorph.train.rewiring import DormantGradients
 from neuromorph.train.settings import build, overrides, plain, read_toml
-from neuromorph.train.shipped import find_config
 from neuromorph.train.sparse_network import check_shape
 
 DIGITS_NETWORK = LSNNConfig(

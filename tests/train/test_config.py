@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from neuromorph.cli.app import app
+from neuromorph.configs import FOLDER, shipped
 from neuromorph.errors import TrainingError
 from neuromorph.tasks import digits, sequential_mnist
 from neuromorph.tasks.choose import load_task
@@ -20,7 +21,6 @@ from neuromorph.train import LSNN, TrainConfig, allowed_synapses, draw_masks
 from neuromorph.train.config import OptimizerConfig, TaskConfig, TrainingConfig
 from neuromorph.train.schedule import epoch_order, learning_factor
 from neuromorph.train.settings import build, overrides, read_toml, to_toml
-from neuromorph.train.shipped import FOLDER, shipped
 
 
 def write(folder: Path, text: str) -> Path:

@@ -1,6 +1,5 @@
 """The Brian2 backend: checks, batches of samples, and the target that simulates them."""
 
-import importlib.util
 import math
 import os
 import shutil
@@ -19,6 +18,7 @@ from neuromorph.backends.brian2.runtime import Runtime
 from neuromorph.backends.brian2.standalone import Standalone
 from neuromorph.backends.plastic import ThirdFactors
 from neuromorph.errors import BackendError
+from neuromorph.extras import EXTRAS, installed
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording
 from neuromorph.spikes import Spikes
@@ -59,8 +59,8 @@ class Brian2Backend:
         self.folder = None if folder is None else os.path.abspath(folder)
 
     def available(self) -> str | None:
-        if importlib.util.find_spec("brian2") is None:
-            return "brian2 is not installed; pip install 'neuromorph[brian2]'."
+        if not installed("brian2"):
+            return f"brian2 is not installed; run: {EXTRAS['brian2'].command}"
         lacking = [] if self.target == "numpy" or os.name == "nt" else [tool for tool in _tools(self.target) if not shutil.which(tool)]
         if lacking:
             return f"target {self.target!r} needs {', '.join(lacking)}; install a C++ compiler and make, or use target='numpy'."

@@ -8,6 +8,7 @@ import numpy as np
 from neuromorph.backends.base import Capabilities, Inputs, Progress, batches, enforce, keep, prepare
 from neuromorph.backends.plastic import ThirdFactors
 from neuromorph.errors import GraphError
+from neuromorph.extras import EXTRAS, installed
 from neuromorph.graph.graph import Graph
 from neuromorph.recording import Recording, join
 from neuromorph.spikes import Spikes
@@ -27,7 +28,7 @@ class FastBackend:
     capabilities = Capabilities(plasticity=True, note="compiled by numba, event-driven; for whole data sets")
 
     def available(self) -> str | None:
-        return None
+        return None if installed("numba") else f"numba is not installed; run: {EXTRAS['fast'].command}"
 
     def run(
         self,

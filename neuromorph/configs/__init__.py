@@ -1,11 +1,11 @@
-"""Configurations that come with the package, by name."""
+"""Configurations of training runs that come with the package, by name. Looking for them needs no framework."""
 
 import os
 from pathlib import Path
 
 from neuromorph.errors import TrainingError
 
-FOLDER = Path(__file__).parents[1] / "configs"
+FOLDER = Path(__file__).parent
 
 
 def shipped() -> list[str]:
