@@ -16,6 +16,8 @@ from neuromorph.report.style import BLUE, INK, MUTED, SMALL, VERMILLION, new_axi
 from neuromorph.shapes import Float64
 
 THICKEST, THINNEST = 7.0, 0.3  # points, of the links with most and with next to no messages
+ROOMY = 38.0  # points a tile, below which links are thinner
+WIDE = 330.0  # points of an axis, from which on keys stand side by side
 TILE = 0.32  # half the width of a tile; tiles lie one apart
 
 
@@ -25,21 +27,24 @@ def core_grid(found: ChipMap, traffic: Traffic, profile: HardwareProfile, ax: Ax
     """
     mesh = found.mesh
     columns, rows = _size(mesh)
-    ax = new_axis(ax, width=max(440.0, 50.0 * columns), height=max(200.0, 50.0 * rows + 110))
+    width = max(440.0, 50.0 * columns)
+    ax = new_axis(ax, width, max(200.0, min(width / columns, 75.0) * rows + 85))
     corner, full = _corners(mesh), found.fullness(profile)
     side = 2 * TILE / _across(mesh) - 0.03
     ax.add_collection(PolyCollection(list(_boxes(corner, side, np.ones(len(corner)))), facecolors="none", edgecolors=MUTED, linewidths=0.5))
     level = np.array([full.get(core, 0.0) for core in range(mesh.n_cores)])
     ax.add_collection(PolyCollection(list(_boxes(corner, side, level)), facecolors=BLUE, linewidths=0, label="used"))
-    heaviest = _draw_links(ax, *link_messages(found, traffic))
+    wide, tile = _points(ax, columns, rows)
+    room = min(1.0, tile / ROOMY)
+    heaviest = _draw_links(ax, *link_messages(found, traffic), room)
     if mesh.chips > 1:
-        _draw_borders(ax, mesh)
+        _draw_borders(ax, mesh, tile)
     ax.plot(-0.5, 0, marker=">", color=INK, markersize=6, linestyle="none", clip_on=False)
     ax.set_xlim(-0.6, columns - 0.4)
     ax.set_ylim(rows - 0.4, -0.6)
     ax.set_aspect("equal")
     ax.set_axis_off()
-    _explain(ax, heaviest, several=mesh.chips > 1)
+    _explain(ax, heaviest, room, 2 if wide >= WIDE else 1, several=mesh.chips > 1)
     chips = f"{mesh.chips} chips" if mesh.chips > 1 else "one chip"
     cores = found.partition.n_cores
     ax.set_title(f"{cores} core{'s' if cores > 1 else ''} of {profile.id}, {chips}", color=INK, fontsize=SMALL, loc="left")
@@ -67,38 +72,47 @@ def link_messages(
     return np.where(along > least, along, 0.0), np.where(down > least, down, 0.0)
 
 
-def _draw_links(ax: Axes, along: np.ndarray, down: np.ndarray) -> float:
+def _points(ax: Axes, columns: int, rows: int) -> tuple[float, float]:
+    """Width of an axis and of a tile on it."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None, "an axis has a figure"
+    width, height = (72 * size / figure.dpi for size in (ax.bbox.width, ax.bbox.height))
+    return width, min(width / columns, height / rows)
+
+
+def _draw_links(ax: Axes, along: np.ndarray, down: np.ndarray, room: float) -> float:
     """Lines from tile to tile; gives the messages over the heaviest."""
     heaviest = max(along.max(initial=0.0), down.max(initial=0.0))
     (y, x), (v, u) = np.nonzero(along), np.nonzero(down)
     lines = [((i + TILE, j), (i + 1 - TILE, j)) for i, j in zip(x, y)] + [((i, j + TILE), (i, j + 1 - TILE)) for i, j in zip(u, v)]
-    widths = [_width(messages / heaviest) for messages in np.concatenate([along[y, x], down[v, u]])]
+    widths = [_width(messages / heaviest, room) for messages in np.concatenate([along[y, x], down[v, u]])]
     ax.add_collection(LineCollection(lines, linewidths=widths, colors=VERMILLION, capstyle="butt", label="links"))
     return float(heaviest)
 
 
-def _width(share: float) -> float:
-    return THINNEST + (THICKEST - THINNEST) * share
+def _width(share: float, room: float) -> float:
+    return THINNEST + (THICKEST * room - THINNEST) * share
 
 
-def _draw_borders(ax: Axes, mesh: Mesh) -> None:
+def _draw_borders(ax: Axes, mesh: Mesh, tile: float) -> None:
     for chip in range(mesh.chips):
         x, y = chip % mesh.side * mesh.columns - 0.47, chip // mesh.side * mesh.rows - 0.47
         frame = Rectangle((x, y), mesh.columns - 0.06, mesh.rows - 0.06, fill=False, edgecolor=INK, linestyle="--", linewidth=0.9)
         frame.set_label(f"chip {chip}")
         ax.add_patch(frame)
-        ax.annotate(f"chip {chip}", (x, y), xytext=(3, -1), textcoords="offset points", va="top", fontsize=7, color=INK)
+        size = np.clip(0.15 * tile, 4.0, 7.0)
+        ax.annotate(f"chip {chip}", (x, y), xytext=(3, -1), textcoords="offset points", va="top", fontsize=size, color=INK)
 
 
-def _explain(ax: Axes, heaviest: float, *, several: bool) -> None:
+def _explain(ax: Axes, heaviest: float, room: float, columns: int, *, several: bool) -> None:
     """What colours, widths and marks mean, below the tiles."""
     keys: list[Patch | Line2D] = [Patch(facecolor=BLUE, label="used share of a core's fullest resource")]
     for share, what in ((1.0, "messages, the heaviest link"), (0.1, "messages")) if heaviest else ():
-        keys.append(Line2D([], [], color=VERMILLION, linewidth=_width(share), label=f"{_told(share * heaviest)} {what}"))
+        keys.append(Line2D([], [], color=VERMILLION, linewidth=_width(share, room), label=f"{_told(share * heaviest)} {what}"))
     keys.append(Line2D([], [], color=INK, marker=">", markersize=6, linestyle="none", label="where input enters"))
     if several:
         keys.append(Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="border of a chip"))
-    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "ncols": 2, "borderaxespad": 0.2}
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "ncols": columns, "borderaxespad": 0.2}
     ax.legend(handles=keys, **place, frameon=False, fontsize=SMALL - 2, labelcolor=INK, handlelength=1.6, columnspacing=1.2)
 
 

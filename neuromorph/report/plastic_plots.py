@@ -111,6 +111,7 @@ def episode(
     """
     (q,) = graph.plastic
     figure = Figure(figsize=(1000 / 72, 800 / 72), layout="constrained")
+    figure.patch.set_alpha(0)
     axes = figure.subplots(5, 1, sharex=True, height_ratios=(3.6, 1, 0.8, 1.4, 1.4)).tolist()
     raster({**inputs, **recording.spikes}, ax=axes[0], colours=(MUTED, BLUE))
     axes[0].set_xlabel("")

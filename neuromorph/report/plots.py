@@ -11,10 +11,11 @@ from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
 from neuromorph.differences import Difference, threshold
+from neuromorph.energy import EnergyReport
 from neuromorph.errors import NeuromorphError
 from neuromorph.graph import LI, Graph, Projection
 from neuromorph.recording import Recording
-from neuromorph.report.style import BLUE, COLOURS, INK, LONGEST, MUTED, SMALL, VERMILLION, label, legend, new_axis, plain
+from neuromorph.report.style import BLUE, COLOURS, INK, LONGEST, MUTED, SMALL, VERMILLION, label, legend, new_axis, plain, value_axis
 from neuromorph.spikes import Spikes
 
 MAX_CELLS = 1000  # of a connectivity matrix, per side; larger graphs are binned
@@ -166,6 +167,8 @@ def weights(graph: Graph, ax: Axes | None = None, *, bins: int = 41) -> Axes:
     edges = np.linspace(-reach, reach, bins + 1)
     for name, colour, part in (("excitatory", BLUE, values[values > 0]), ("inhibitory", VERMILLION, values[values < 0])):
         ax.stairs(np.histogram(part, edges)[0], edges, fill=True, color=colour, alpha=0.85, label=name)
+    ax.set_ylim(0, max(ax.get_ylim()[1], 1.0))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     legend(ax)
     return label(ax, "weight", "synapses")
@@ -200,8 +203,7 @@ def readouts(
     for index, colour in strong.items():
         text = f"{index} (decision)" if index == decided else f"{index} (label)"
         ax.annotate(text, (time[-1], y[-1, index]), (3, 0), textcoords="offset points", va="center", color=colour, fontsize=SMALL)
-    ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.yaxis.set_major_formatter(EngFormatter(sep="\u202f"))
+    value_axis(ax, recording.precision)
     ax.margins(x=0)
     return label(ax, "time (ms)", "readout y")
 
@@ -220,12 +222,13 @@ def learning_curve(history: Sequence[Mapping[str, Any]], ax: Axes | None = None)
     return label(ax, "epoch", "accuracy (%)")
 
 
-def energy_bars(estimates: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+def energy_bars(estimates: Sequence[EnergyReport | Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """Energy per inference [J], log scale: a bar from lo to hi and a mark at nominal, for each profile and scope.
 
-    `estimates`: dicts of `EnergyReport.to_dict`; scopes that are None, as the profile has no numbers, have no bar. Profiles marked "what
-    if" carry an asterisk.
+    `estimates`: of `neuromorph.estimate`, or their dicts; scopes that are None, as the profile has no numbers, have no bar. Profiles marked
+    "what if" carry an asterisk.
     """
+    estimates = [_told(each) for each in estimates]
     scopes = list(dict.fromkeys(name for e in estimates for name, sums in e["scopes"].items() if sums))
     ax = new_axis(ax, 520.0, 90.0 + 26 * len(estimates) * max(1, len(scopes)) * 0.6)
     place = np.arange(len(estimates))[::-1]
@@ -237,18 +240,22 @@ def energy_bars(estimates: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
     return _energy_axis(ax, place, [plain(e["profile"]) + (" *" if e.get("what_if") else "") for e in estimates])
 
 
-def energy_terms(estimate: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+def energy_terms(estimate: EnergyReport | Mapping[str, Any], ax: Axes | None = None) -> Axes:
     """Energy per inference [J] of one chip by term, log scale: a bar from lo to hi and a mark at nominal, coloured by scope.
 
-    `estimate`: a dict of `EnergyReport.to_dict`; terms that cost nothing are left out.
+    `estimate`: of `neuromorph.estimate`, or its dict; terms that cost nothing are left out.
     """
-    terms = [term for term in estimate["terms"] if term["hi"] > 0]
+    terms = [term for term in _told(estimate)["terms"] if term["hi"] > 0]
     ax = new_axis(ax, 520.0, 80.0 + 34 * len(terms))
     place = np.arange(len(terms))[::-1]
     for index, scope in enumerate(dict.fromkeys(term["scope"] for term in terms)):
         own = [(y, term) for y, term in zip(place, terms) if term["scope"] == scope]
         _intervals(ax, np.array([y for y, _ in own]), [term for _, term in own], 0.6, COLOURS[index % len(COLOURS)], scope)
     return _energy_axis(ax, place, ["\n".join(map(plain, wrap(term["name"], LONGEST, max_lines=2, placeholder="…"))) for term in terms])
+
+
+def _told(estimate: EnergyReport | Mapping[str, Any]) -> Mapping[str, Any]:
+    return estimate.to_dict() if isinstance(estimate, EnergyReport) else estimate
 
 
 def _intervals(ax: Axes, place: np.ndarray, found: Sequence[Mapping[str, Any]], height: float, colour: str, scope: str) -> None:

@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
@@ -20,9 +21,11 @@ SMALL = 11.0  # points; a figure is drawn with one point a CSS pixel
 
 
 def new_axis(ax: Axes | None, width: float = 360.0, height: float = 220.0) -> Axes:
-    """`ax`, or the axis of a new figure of that size [points], in the common style."""
-    ax = Figure(figsize=(width / 72, height / 72), layout="constrained").add_subplot() if ax is None else ax
-    ax.figure.patch.set_alpha(0)
+    """`ax`, or the axis of a new figure of that size [points], in the common style; the ground of a new figure shows through."""
+    if ax is None:
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        figure.patch.set_alpha(0)
+        ax = figure.add_subplot()
     ax.patch.set_alpha(0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(INK)
@@ -35,6 +38,13 @@ def label(ax: Axes, x: str, y: str) -> Axes:
     ax.set_xlabel(x, color=INK, fontsize=SMALL)
     ax.set_ylabel(y, color=INK, fontsize=SMALL)
     return ax
+
+
+def value_axis(ax: Axes, precision: str) -> None:
+    """Few marks upwards; integers, which are large, with prefixes."""
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=precision == "integer"))
+    if precision == "integer":
+        ax.yaxis.set_major_formatter(EngFormatter(sep="\u202f"))
 
 
 def plain(text: str) -> str:

@@ -75,7 +75,7 @@ def load(encoding: Encoding = Encoding(), *, seed: int = 0) -> Dataset:
     """
     from sklearn.datasets import load_digits
 
-    pixels, target = load_digits(return_X_y=True)
+    pixels, target = (np.asarray(values) for values in load_digits(return_X_y=True))
     images, labels = pixels / FULL, target.astype(np.int64)
     rows = split(labels, np.random.default_rng(seed))
     parts = {name: LabelledSpikes(encode(images[chosen], encoding), labels[chosen]) for name, chosen in rows.items()}
