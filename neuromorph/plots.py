@@ -9,11 +9,12 @@ Spikes: `raster`, `rates`. Traces: `states`, `readouts`, `learning_traces`. Netw
 """
 
 from neuromorph.errors import NeuromorphError
+from neuromorph.extras import remedy
 
 try:
     import matplotlib as _  # noqa: F401
 except ImportError as error:
-    raise NeuromorphError(f"matplotlib cannot be imported ({error}); pip install 'neuromorph[report]'.") from error
+    raise NeuromorphError(f"matplotlib cannot be imported ({error}); install it: {remedy('matplotlib')}") from error
 
 from neuromorph.report.cores import core_grid
 from neuromorph.report.learning import learning_traces

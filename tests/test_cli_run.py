@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 import typer
@@ -15,7 +16,7 @@ from neuromorph.cli.simulate import run
 from neuromorph.counts import count
 from neuromorph.errors import NeuromorphError
 from neuromorph.graph import Graph, load, save
-from neuromorph.recording import load_recording
+from neuromorph.recording import Recording, load_recording
 from neuromorph.spikes import Spikes, load_spikes, save_spikes
 from tests.strategies import random_graph, random_inputs
 from tests.test_recording import assert_equal
@@ -69,6 +70,13 @@ def test_the_numbers_of_a_run(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert data["rate_hz"] == {name: s.rate() for name, s in recording.spikes.items()}
     assert (data["backend"], data["precision"], data["samples"], data["steps"]) == ("fast", "integer", 7, 25)
     assert data["file"] == str(tmp_path / "r.h5")
+
+
+def test_the_form_of_the_file_follows_its_name(files: tuple[Path, Path], tmp_path: Path) -> None:
+    call(*files, "-o", tmp_path / "r.npz")
+    assert_equal(Recording.from_npz(tmp_path / "r.npz"), FastBackend().run(*given(files)))
+    call(*files, "-o", tmp_path / "r.nir", "--shards", tmp_path / "shards", "--shard-size", 3)
+    assert "hidden0" in nir.read_data(str(tmp_path / "r.nir")).nodes
 
 
 def test_shards_tell_what_one_piece_tells(files: tuple[Path, Path], tmp_path: Path) -> None:

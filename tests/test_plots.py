@@ -112,4 +112,4 @@ def test_pyplot_is_left_alone_and_a_missing_library_is_named():
     code = "import sys; sys.modules['matplotlib'] = None; import neuromorph.plots"
     told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True).stderr
     assert "NeuromorphError: matplotlib cannot be imported" in told
-    assert "pip install 'neuromorph[report]'" in told
+    assert 'pip install "neuromorph[report]"' in told

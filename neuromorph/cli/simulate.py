@@ -50,7 +50,7 @@ def run(
             autocompletion=complete.backends,
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Recording (with --counts: summary) to write [not written].")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Recording to write: .h5, .npz or .nir; with --counts a summary.")] = None,
     samples: Samples = None,
     states: Annotated[list[str] | None, typer.Option(help="Population whose membrane potential is recorded; repeat for more.")] = None,
     spikes: Annotated[list[str] | None, typer.Option(help="Population whose spikes are kept; repeat for more [all].")] = None,
@@ -155,12 +155,12 @@ def _pools(workers: int | None, scheduler: str | None) -> "Pools | None":
 
 def _save(path: Path, result: "Result") -> None:
     from neuromorph.backends.fast.summary import Summary, save_summary
-    from neuromorph.recording import save_recording
+    from neuromorph.interchange.files import save_as
 
     if isinstance(result, Summary):
         save_summary(path, result)
     else:
-        save_recording(path, result)
+        save_as(path, result)
 
 
 def _remove(files: Sequence[Path], folder: Path) -> None:

@@ -10,7 +10,7 @@ from neuromorph.spikes import Spikes
 try:
     import nir
 except ImportError as error:
-    raise missing("nir", error, "nir>=1.0.8") from error
+    raise missing("nir", error) from error
 
 
 def graph_data(recording: Recording) -> nir.NIRGraphData:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from neuromorph.errors import NeuromorphError
+from neuromorph.extras import remedy
 from neuromorph.recording import Recording
 from neuromorph.shapes import Float64, Int32, Int64
 
@@ -54,6 +55,6 @@ def seconds(steps: Int32[np.ndarray, " n"] | Int64[np.ndarray, " n"], dt: float)
     return steps.astype(np.float64) * dt
 
 
-def missing(library: str, error: ImportError, install: str = "neuromorph[recordings]") -> NeuromorphError:
+def missing(library: str, error: ImportError) -> NeuromorphError:
     """The error of a library that is not there."""
-    return NeuromorphError(f"{library} cannot be imported ({error}); pip install '{install}'.")
+    return NeuromorphError(f"{library} cannot be imported ({error}); install it: {remedy(library)}")

@@ -85,4 +85,5 @@ for _ in range(2):
 """
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.splitlines()
     assert len(told) == 2
-    assert all(library in line and "pip install '" in line for line in told)
+    extra = "nir" if library == "nir" else "recordings"
+    assert all(line.startswith(f"{library} cannot be imported") and line.endswith(f'pip install "neuromorph[{extra}]"') for line in told)
