@@ -34,7 +34,7 @@ HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 def save_npz(path: str | os.PathLike[str], recording: Recording) -> None:
     """Write a recording, atomically, deflated; `path` is taken as it is, without ".npz" added."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, format=FORMAT, version=VERSION, **dict(_entries(to_group(recording))))
+    np.savez_compressed(buffer, format=FORMAT, version=VERSION, **dict(_entries(to_group(recording))))
     atomic_write(path, buffer.getvalue())
 
 
