@@ -74,9 +74,7 @@ def link_messages(
 
 def _points(ax: Axes, columns: int, rows: int) -> tuple[float, float]:
     """Width of an axis and of a tile on it."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None, "an axis has a figure"
-    width, height = (72 * size / figure.dpi for size in (ax.bbox.width, ax.bbox.height))
+    width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width, ax.bbox.height))
     return width, min(width / columns, height / rows)
 
 
