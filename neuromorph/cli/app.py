@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from neuromorph.cli import chain, data, demonstration, energy, hardware, health, lava, mapping, netx, nir, simulate, training, validation
 from neuromorph.cli.failures import DEBUG, Interrupted, guarded
+from neuromorph.cli.output import PipeClosed
 
 HELP = """Take a spiking network from training to neuromorphic hardware.
 
@@ -19,13 +20,15 @@ Exit codes: 0 done; 1 a check failed (check, validate, profiles lint, doctor, ..
 
 
 class _Commands(TyperGroup):
-    """Commands whose interruption is told, as other errors are."""
+    """Commands whose interruption is told, as other errors are, and whose broken pipes typer does not take for its own."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted(str(error)) from error
+        except BrokenPipeError as error:
+            raise PipeClosed(str(error)) from error
 
 
 app = typer.Typer(cls=_Commands, help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)

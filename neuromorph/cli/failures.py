@@ -1,6 +1,7 @@
 """What the program says and which exit code it gives when a command fails: a sentence; with --debug also the traceback."""
 
 import os
+import select
 import sys
 import traceback
 import warnings
@@ -38,8 +39,10 @@ def guarded(program: Callable[[], object]) -> None:
             program()
         finally:
             sys.stdout.flush()
-    except (BrokenPipeError, PipeClosed):
-        _quiet(sys.stdout)
+    except (BrokenPipeError, PipeClosed) as error:
+        if not _reader_gone():
+            _tell(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said when the interpreter ends
         sys.exit(PIPE)
     except Exception as error:
         _tell(error)
@@ -88,6 +91,10 @@ def _show(usual: Callable[..., None]) -> Callable[..., None]:
     return show
 
 
-def _quiet(stream: TextIO) -> None:
-    """Let nothing more be written to a closed pipe, not even when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _reader_gone() -> bool:
+    """Whether it is standard output that nobody reads any more, and not another pipe."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
