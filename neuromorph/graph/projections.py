@@ -79,6 +79,20 @@ class Projection:
             fixed,
         )
 
+    @classmethod
+    def from_entries(
+        cls, source: str, target: str, n_source: int, rows: Values, columns: Values, weights: Values, *, delays: Values = 1, name: str = ""
+    ) -> "Projection":
+        """From a weight for each pair of a source neuron (`rows`) and a target neuron (`columns`), in any order; zeros are no synapses.
+        `delays`: scalar, or one a weight. A pair that comes twice is refused by the graph.
+        """
+        values = np.asarray(weights, dtype=np.float64)
+        i, j, d = (np.broadcast_to(np.asarray(each, dtype=np.int64), values.shape) for each in (rows, columns, delays))
+        order = np.lexsort((j, i))
+        order = order[values[order] != 0]
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(i[order], minlength=n_source))]).astype(np.int64)
+        return cls(name or f"{source}->{target}", source, target, indptr, j[order], values[order], d[order])
+
     def to_dense(self, n_target: int) -> np.ndarray:
         """The matrix [n_source, n_target] of weights (as stored, before `weight_exp`)."""
         matrix = np.zeros((self.n_source, n_target), dtype=self.weights.dtype)

@@ -136,7 +136,8 @@ def _projections(target: str, drive: Drive, names: Mapping[str, str], timing: Ti
         parts = {timing.delay(edge, steps): matrix for (of, steps), matrix in sorted(drive.items(), key=str) if of == source}
         for index, (weights, delays) in enumerate(_apart(parts)):
             name = f"{edge.source}->{target}" + (f".{index + 1}" if index else "")
-            yield _projection(name, edge, weights, delays)
+            ends = _size(weights)[1], weights.col, weights.row, weights.data
+            yield Projection.from_entries(edge.source, target, *ends, delays=delays, name=name)
 
 
 def _apart(parts: Mapping[int, sparse.csr_array]) -> Iterator[tuple[sparse.coo_array, np.ndarray]]:
@@ -153,15 +154,6 @@ def _apart(parts: Mapping[int, sparse.csr_array]) -> Iterator[tuple[sparse.coo_a
     for index in range(int(turn.max(initial=0)) + 1):
         chosen = order[turn == index]
         yield sparse.coo_array((weights[chosen], (rows[chosen], columns[chosen])), shape=shape), delays[chosen]
-
-
-def _projection(name: str, edge: Edge, weights: sparse.coo_array, delays: np.ndarray) -> Projection:
-    """Entries are sorted by source, then target."""
-    n_source = _size(weights)[1]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(weights.col, minlength=n_source))]).astype(np.int64)
-    return Projection(
-        name, edge.source, edge.target, indptr, weights.row.astype(np.int64), weights.data.astype(np.float64), delays.astype(np.int64)
-    )
 
 
 def _assumptions(flat: Flat, stepping: Stepping, timing: Timing, always: Mapping[str, str]) -> list[str]:

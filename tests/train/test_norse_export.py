@@ -10,7 +10,7 @@ from neuromorph.backends.reference import ReferenceBackend
 from neuromorph.errors import GraphError
 from neuromorph.graph import LI
 from neuromorph.spikes import Spikes
-from neuromorph.train import LSNNConstants, LSNNRecurrent, export_norse
+from neuromorph.train import LeakyReadout, LSNNConstants, LSNNRecurrent, export_norse
 
 torch.set_num_threads(1)
 N_IN, STEPS, SAMPLES = 12, 60, 4
@@ -151,25 +151,31 @@ def lsnn():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda: norse.SequentialState(nn.Linear(3, 2), norse.LIF()), r"'0' \(Linear\) has a bias"),
         (
             lambda: norse.SequentialState(linear(3, 2), norse.Lift(norse.LSNNCell())),
             r"'1.lifted_module' \(LSNNCell\) cannot be said exactly",
         ),
-        (lambda: norse.SequentialState(lsnn()), r"'0' \(LSNNRecurrent\) cannot be said exactly"),
-        (lambda: norse.SequentialState(norse.Lift(nn.Conv2d(1, 1, 3)), norse.LIF()), r"'0.lifted_module' \(Conv2d\) cannot be said"),
+        (
+            lambda: norse.SequentialState(norse.Lift(nn.Conv2d(1, 1, 3)), norse.LIF()),
+            r"\(Conv2d\) sees an input of unknown",
+        ),
+        (
+            lambda: norse.SequentialState(norse.Lift(nn.MaxPool2d(2)), norse.LIF()),
+            r"\(MaxPool2d\) cannot be said exactly",
+        ),
+        (lambda: norse.SequentialState(linear(3, 2), lsnn()), r"'1' \(LSNNRecurrent\) has its own weights; drop 0 before it"),
         (lambda: norse.SequentialState(norse.LIF()), r"'0' \(LIF\) has no weights"),
         (lambda: norse.SequentialState(linear(3, 2), norse.LIFRecurrent(2, 2)), r"'1' \(LIFRecurrent\) has its own weights"),
-        (lambda: norse.SequentialState(linear(3, 2), linear(2, 2), norse.LIF()), r"'1' \(Linear\) follows another nn.Linear"),
+        (lambda: norse.SequentialState(linear(3, 2), linear(3, 2), norse.LIF()), r"'1' \(Linear\) does not fit .*wanted \(n_out, 2\)"),
         (lambda: norse.SequentialState(linear(3, 2)), r"'0' \(Linear\) ends without neurons"),
         (lambda: norse.SequentialState(), r"'\(root\)' \(SequentialState\) ends without neurons"),
-        (lambda: norse.SequentialState(linear(3, 2), norse.LI(), linear(2, 2), norse.LIF()), r"'2' \(Linear\) follows a leaky integrator"),
+        (lambda: norse.SequentialState(linear(3, 2), norse.LI(), linear(2, 2), norse.LIF()), r"'2' \(LIF\) follows a leaky integrator"),
         (lambda: norse.SequentialState(linear(3, 2), norse.LI(norse.LIParameters(v_leak=torch.tensor(1.0)))), r"'1' \(LI\).* v_leak"),
         (lambda: norse.SequentialState(linear(3, 2), norse.LIF(parameters(v_leak=1.0, v_th=0.5))), r"'1' \(LIF\) has v_th below v_leak"),
         (lambda: norse.SequentialState(linear(3, 2), norse.LIF(), linear(2, 2), norse.LIF(dt=2e-3)), r"'3' \(LIF\) has dt 0.002"),
         (
             lambda: norse.SequentialState(linear(3, 2), norse.LIF(), linear(4, 2), norse.LIF()),
-            r"'3' \(LIF\) takes 4 channels, 'lif_1' has 2",
+            r"'2' \(Linear\) does not fit .*wanted \(n_out, 2\)",
         ),
         (lambda: nn.RNN(3, 2), r"'\(root\)' \(RNN\) cannot be said exactly"),
     ],
@@ -177,3 +183,70 @@ def lsnn():
 def test_refusals_name_the_module(model, message):
     with pytest.raises(GraphError, match=message):
         export_norse(model())
+
+
+def biased(n_in, n_out):
+    layer = linear(n_in, n_out)
+    layer.bias = nn.Parameter(0.3 * torch.randn(n_out, generator=torch.Generator().manual_seed(5)))
+    return layer
+
+
+def test_biases_begin_with_the_input():
+    graph = check_spikes(norse.SequentialState(biased(N_IN, 10), norse.LIF(), biased(10, 6), norse.LIF()))
+    assert graph.projection("always->lif_1").delays.tolist() == [1] * 10
+    assert graph.projection("always->lif_3").delays.tolist() == [2] * 6
+
+
+def test_linear_layers_and_dropout_in_a_row():
+    check_spikes(norse.SequentialState(linear(N_IN, 7), nn.Dropout(0.5), linear(7, 9), norse.LIF()).eval())
+
+
+class Flat(nn.Module):
+    """The model on images that come as rows, as a graph has them."""
+
+    def __init__(self, model, shape):
+        super().__init__()
+        self.model, self.shape = model, shape
+
+    def forward(self, x):
+        out = self.model(x.unflatten(-1, self.shape))[0]
+        return (out.flatten(2),)
+
+
+def test_a_convolutional_network():
+    shape, generator = (2, 6, 6), torch.Generator().manual_seed(0)
+    convolutions = nn.Conv2d(2, 4, 3, padding=1, groups=2), nn.Conv2d(4, 3, 3, stride=2, bias=False)
+    for layer in convolutions:
+        layer.weight.data = 2 * torch.randn(layer.weight.shape, generator=generator)
+    modules = norse.Lift(convolutions[0]), norse.LIF(), norse.Lift(nn.AvgPool2d(2, 1)), norse.Lift(convolutions[1]), norse.LIF()
+    model = norse.SequentialState(*modules).double()
+    graph = export_norse(model, shape=shape)
+    assert [p.n for p in graph.populations] == [72, 1, 144, 12]
+    x = (np.random.default_rng(7).random((STEPS, SAMPLES, 72)) < 0.15).astype(np.float64)
+    with torch.no_grad():
+        expected = Flat(model, shape)(torch.tensor(x))[0].numpy()
+    found = ReferenceBackend().run(graph, Spikes.from_dense(np.pad(x, ((0, 2), (0, 0), (0, 0))), graph.dt)).spikes["lif_4"].to_dense()
+    assert 0.01 < expected.mean() < 0.6
+    np.testing.assert_array_equal(found[2:], expected.astype(bool))
+
+
+def test_this_packages_cells_in_a_row():
+    """Adaptive and plain neurons with delays, and the leaky readout: nothing to shift, they take their steps themselves."""
+    generator = torch.Generator().manual_seed(1)
+    delays = torch.randint(1, 5, (8, N_IN), generator=generator)
+    first = LSNNConstants(8, decay_v=0.9, v_th=0.03, decay_a=0.98, kappa=0.005, n_ref=2)
+    second = LSNNConstants(5, decay_v=0.9, v_th=0.03)
+    model = norse.SequentialState(
+        LSNNRecurrent(N_IN, first, generator=generator, input_delays=delays),
+        nn.Dropout(0.3),
+        LSNNRecurrent(8, second, generator=generator),
+        LeakyReadout(5, 3, decay_v=0.9, generator=generator),
+    ).eval()
+    graph = check_readout(model)
+    assert [type(p).__name__ for p in graph.populations] == ["Input", "ALIF", "LIF", "LI"]
+
+
+def test_norse_after_this_packages_cell():
+    generator = torch.Generator().manual_seed(1)
+    cell = LSNNRecurrent(N_IN, LSNNConstants(8, decay_v=0.9, v_th=0.05), generator=generator)
+    check_spikes(norse.SequentialState(cell, biased(8, 6), norse.LIF()))
