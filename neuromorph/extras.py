@@ -44,6 +44,7 @@ OTHERS = {
     "lava": "neuromorph lava install",
     "networkx": "neuromorph lava install",
     "asteval": "neuromorph lava install",
+    "llvmlite": EXTRAS["fast"].command,
     "markupsafe": EXTRAS["report"].command,
     "triton": EXTRAS["train"].command,
     "quantities": EXTRAS["recordings"].command,

@@ -71,10 +71,10 @@ def test_an_interruption_is_told_in_a_line() -> None:
 @pytest.mark.parametrize(
     ("command", "modules", "told"),
     [
-        (("train", "digits"), ("norse",), 'this needs norse, which is not installed; run: pip install "neuromorph[train]"'),
-        (("export", "a", "b"), ("torch", "norse"), 'needs torch, norse, which is not installed; run: pip install "neuromorph[train]"'),
+        (("train", "digits"), ("norse",), 'this needs norse (not installed); run: pip install "neuromorph[train]"'),
+        (("export", "a", "b"), ("torch", "norse"), 'needs torch, norse (not installed); run: pip install "neuromorph[train]"'),
         (("report", "runs"), ("jinja2", "markupsafe"), 'pip install "neuromorph[report]"'),
-        (("import", "a.nir"), ("scipy",), 'this needs scipy, which is not installed; run: pip install "neuromorph[map]"'),
+        (("import", "a.nir"), ("scipy",), 'this needs scipy (not installed); run: pip install "neuromorph[map]"'),
     ],
 )
 def test_what_is_not_installed_comes_with_the_command(command: tuple[str, ...], modules: tuple[str, ...], told: str) -> None:

@@ -66,7 +66,7 @@ def sentence(error: Exception) -> tuple[str, int]:
         case NeuromorphError():
             return str(error), BAD_INPUT
         case ModuleNotFoundError(name=str(name)) if command := remedy(name):
-            return f"this needs {', '.join(all_missing(name))}, which is not installed; run: {command}", BAD_INPUT
+            return f"this needs {', '.join(all_missing(name))} (not installed); run: {command}", BAD_INPUT
         case MemoryError():
             return f"not enough memory: {error or 'an allocation failed'}. Give fewer samples, or a smaller graph.", BAD_INPUT
         case OSError(strerror=str(reason), filename=name) if name is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from neuromorph.cli import complete
 from neuromorph.cli.inputs import decision_window, load_spikes_and_labels
@@ -133,7 +134,7 @@ def _installed() -> list[str]:
     reasons = {name: simulator.available() for name, simulator in backends().items()}
     for name, reason in reasons.items():
         if reason:
-            messages.print(f"left out: {name}: {reason}", soft_wrap=True, highlight=False)
+            messages.print(f"left out: {name}: {escape(reason)}", soft_wrap=True, highlight=False)
     return sorted((name for name, reason in reasons.items() if not reason), key=lambda name: name != "reference")
 
 

@@ -41,9 +41,9 @@ class FastBackend:
         progress: Progress | None = None,
         third_factors: ThirdFactors | None = None,
     ) -> Recording:
+        by_name, kept, third = prepare(self, graph, inputs, states, spikes, third_factors)
         from neuromorph.backends.fast.simulator import Simulator
 
-        by_name, kept, third = prepare(self, graph, inputs, states, spikes, third_factors)
         simulator, parts = Simulator(graph, self.name), batches(by_name, CHUNK, progress)
         recording = join([simulator.record(part, kept, own, first) for part, own, first in _with(third, parts)])
         enforce(strict, recording.saturations, self.name)
@@ -68,10 +68,10 @@ class FastBackend:
             GraphError: inputs do not fit the graph, or the window the steps.
             SaturationError: see `Backend.run`.
         """
+        by_name, _, third = prepare(self, graph, inputs, third_factors=third_factors)
         from neuromorph.backends.fast import summary
         from neuromorph.backends.fast.simulator import Simulator
 
-        by_name, _, third = prepare(self, graph, inputs, third_factors=third_factors)
         n_steps = next(iter(by_name.values())).n_steps
         window = n_steps if window is None else window
         if not 1 <= window <= n_steps:
@@ -82,9 +82,9 @@ class FastBackend:
         return found
 
     def step_session(self, graph: Graph, *, n_samples: int = 1) -> "FastSteps":
+        keep(self, graph)
         from neuromorph.backends.fast.session import FastSteps
 
-        keep(self, graph)
         return FastSteps(graph, n_samples, self.name)
 
 
