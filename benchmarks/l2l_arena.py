@@ -221,7 +221,7 @@ def plot(runs: list[dict[str, Any]], file: Path, task: ArenaConfig) -> None:
                 ax.plot(*zip(*line), ".-", markersize=3, linewidth=1, color=style.VERMILLION if number == 0 else style.BLUE)
     below[1].plot([], [], color=style.VERMILLION, label="until the first visit")
     below[1].plot([], [], color=style.BLUE, label="later")
-    style.legend(below[1])
+    below[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.savefig(file, dpi=110, facecolor="white", transparent=False)
 
 

@@ -174,7 +174,8 @@ def main(args: Args) -> list[dict[str, Any]]:
     found = curves(results.runs, "epochs", "valid")
     conditions = results.about.conditions
     numbers = {name: conditions[name].paper.split(" ")[0] for name in (args.conditions[0], args.conditions[-1])}
-    papers = {f"{name}, paper: {number}": float(number) for name, number in numbers.items()}
+    of_papers = args.corpus not in (AUSTEN, MARKOV)  # perplexities of other texts do not compare
+    papers = {f"{name}, paper: {number}": float(number) for name, number in numbers.items()} if of_papers else {}
     draw(args.out.with_suffix(".png"), found, ("epochs", "validation perplexity"), papers)
     return results.runs
 

@@ -32,4 +32,12 @@ neuromorph energy integers.h5 "$run/test.h5" --profile loihi2 --map --compare
 neuromorph report "$run"
 test -s "$run/report.html"
 
-# A NIR file of another tool goes here: neuromorph import other.nir --dt 1e-3 --out imported.h5
+python - other.nir <<'PYTHON'
+import sys, nir, numpy as np
+lif = nir.LIF(*(np.full(3, value) for value in (10e-3, 1.0, 0.0, 0.1)))
+nodes = {"input": nir.Input(np.array([2])), "w": nir.Linear(np.ones((3, 2))), "lif": lif, "output": nir.Output(np.array([3]))}
+nir.write(sys.argv[1], nir.NIRGraph(nodes, [("input", "w"), ("w", "lif"), ("lif", "output")]))
+PYTHON
+neuromorph import other.nir --dt 1e-3 --out imported.h5
+neuromorph inspect imported.h5
+neuromorph nir imported.h5 --out again.nir

@@ -36,3 +36,4 @@ def test_from_pip_to_the_report(wheel: Path, tmp_path: Path) -> None:
     assert "uJ per inference" in done.stdout
     assert "To get what is missing" in done.stdout, "doctor in the core alone"
     assert (run / "report.html").stat().st_size > 10_000
+    assert "imported.h5: float graph, 3 neurons, 6 synapses" in done.stdout
