@@ -10,7 +10,7 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 SHOWN = {
     "01_the_chain": ("identical", "DIFFERENT"),  # Brian2 and Lava agree; the planted difference is found
     "02_plasticity_on_chip": ("retroactive", "dw = ", "alpha must be the same"),
-    "03_long_memory": ("LIF, DEEP R", "examples", "identical", "integers: "),
+    "03_long_memory": ("LIF, DEEP R", "on the first example", "identical", "integers: "),
 }
 """What each must print."""
 
