@@ -30,6 +30,7 @@ from neuromorph.tasks.arena import SpikingArena
 from neuromorph.tasks.phones import SpikingPhones, answers, together
 from neuromorph.tasks.phones import errors as phone_errors
 from neuromorph.tasks.regression_training import LAST
+from neuromorph.tasks.regression_training import answers as regression_answers
 from neuromorph.tasks.teachers import FAMILIES
 from neuromorph.train.ppo import Episodes
 
@@ -72,8 +73,7 @@ def regression(family_name: str, models: Path, samples: int) -> Deployment:
 
     def error(_: Graph, readouts: Mapping[str, np.ndarray]) -> float:
         (y,) = readouts.values()
-        found = y[..., 0].reshape(e.examples, e.steps, -1).mean(1) * 5 * family.y_most
-        return float(np.square(found - shown.y.numpy())[-LAST:].mean())
+        return float((regression_answers(torch.from_numpy(y), family, e) - shown.y).square()[-LAST:].mean())
 
     return Deployment(f"learning to learn: {family_name}", graph, inputs, error, "mean squared error")
 

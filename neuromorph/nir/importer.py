@@ -15,7 +15,7 @@ from neuromorph.nir.drives import ALWAYS, Arriving, Drive, arriving
 from neuromorph.nir.file import NIRGraph
 from neuromorph.nir.flat import Flat, flatten
 from neuromorph.nir.latency import Edge, Timing, timed
-from neuromorph.nir.neurons import ANALOG, SPIKING, Stepping, population
+from neuromorph.nir.neurons import ANALOG, SPIKING, Stepping, always, population
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ def import_nir(graph: NIRGraph, stepping: Stepping) -> Imported:
     drives = {path: drive for path, drive in found.drives.items() if path in names}
     edges = _edges(names, drives)
     biased = {names[path] for path, drive in drives.items() if any(source == ALWAYS for source, _ in drive)}
-    always = {ALWAYS: _free("always", set(names.values()))} if biased else {}
+    biases = {ALWAYS: _free("always", set(names.values()))} if biased else {}
     timing = timed([*names.values()], edges, biased)
     populations = [
         *(Input(names[path], math.prod(found.shapes[path])) for path, node in flat.nodes.items() if node.kind == "Input"),
-        *(LIF.of(name, 1, decay_v=0.5, gain=1, bias=4, v_th=1, reset="to_value") for name in always.values()),
+        *(always(name) for name in biases.values()),
         *(_made(names[path], path, flat, found, stepping) for path in drives),
     ]
-    behind = Timing(timing.latency | dict.fromkeys(always.values(), 0), timing.stretched)
-    projections = [projection for path, drive in drives.items() for projection in _projections(names[path], drive, names | always, behind)]
-    told = _assumptions(flat, stepping, behind, always)
+    behind = Timing(timing.latency | dict.fromkeys(biases.values(), 0), timing.stretched)
+    projections = [projection for path, drive in drives.items() for projection in _projections(names[path], drive, names | biases, behind)]
+    told = _assumptions(flat, stepping, behind, biases)
     renamed = {f"nir.node.{name}": path for path, name in names.items() if name != path}
     metadata = {f"nir.output.{_name(path)}": name for path, name in outputs.items()} | renamed
     metadata |= {f"latency.{name}": str(steps) for name, steps in behind.latency.items() if steps}
@@ -156,7 +156,7 @@ def _apart(parts: Mapping[int, sparse.csr_array]) -> Iterator[tuple[sparse.coo_a
         yield sparse.coo_array((weights[chosen], (rows[chosen], columns[chosen])), shape=shape), delays[chosen]
 
 
-def _assumptions(flat: Flat, stepping: Stepping, timing: Timing, always: Mapping[str, str]) -> list[str]:
+def _assumptions(flat: Flat, stepping: Stepping, timing: Timing, biases: Mapping[str, str]) -> list[str]:
     kinds = {node.kind for node in flat.nodes.values()}
     rule = (
         "v += dt / tau (v_leak - v + R I)" if stepping.discretisation == "euler" else "decay exp(-dt / tau), current constant within a step"
@@ -171,6 +171,6 @@ def _assumptions(flat: Flat, stepping: Stepping, timing: Timing, always: Mapping
         told.append(f"To integrators a spike is a {'current for one step' if stepping.spikes == 'current' else 'charge'}.")
     told.append("Every projection takes a step: populations run behind the NIR graph by 'latency.<population>' steps (metadata).")
     told += [f"In the loop of {', '.join(loop)} each projection without a delay takes a step." for loop in timing.stretched]
-    if always:
-        told.append(f"Biases are synapses from {next(iter(always.values()))!r}, a neuron that fires in every step.")
+    if biases:
+        told.append(f"Biases are synapses from {next(iter(biases.values()))!r}, a neuron that fires in every step.")
     return told

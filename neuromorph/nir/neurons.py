@@ -82,6 +82,11 @@ def population(name: str, path: str, node: Node, n: int, stepping: Stepping) -> 
     return LI.of(name, n, decay_v=decay_v, decay_u=decay_u, gain=gain)
 
 
+def always(name: str) -> LIF:
+    """A neuron that fires in every step: a source of biases."""
+    return LIF.of(name, 1, decay_v=0.5, gain=1, bias=4, v_th=1, reset="to_value")
+
+
 def _dynamics(
     path: str, node: Node, n: int, stepping: Stepping, field: Callable[..., np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

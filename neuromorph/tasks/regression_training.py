@@ -37,6 +37,11 @@ class RegressionTraining:
     save_every: int = 200
 
 
+def answers(y: Float[Tensor, "time batch 1"], family: Family, episode: EpisodeConfig) -> Float[Tensor, "examples batch"]:
+    """What a readout says: its mean over each example, in units of 5 times the family's largest value."""
+    return y[..., 0].unflatten(0, (episode.examples, -1)).mean(1) * 5 * family.y_most
+
+
 class Student:
     """An LSNN on the episodes of a family: its answer to an example is its readout averaged over the example's steps."""
 
@@ -48,15 +53,11 @@ class Student:
             self.model.weights()["recurrent"].fill_diagonal_(0)
         self.model.weights()["recurrent"].register_hook(lambda gradient: gradient.clone().fill_diagonal_(0))
 
-    def answers(self, y: Float[Tensor, "time batch 1"]) -> Float[Tensor, "examples batch"]:
-        """What a readout says."""
-        return y[..., 0].unflatten(0, (self.episode.examples, -1)).mean(1) * 5 * self.family.y_most
-
     def errors(self, batch: int, generator: torch.Generator) -> tuple[Float[Tensor, "examples batch"], Float[Tensor, " n"]]:
         """Squared errors on episodes drawn anew, and mean spikes a step."""
         shown = self.family.draw(batch, self.episode.examples, generator)
         frames = self.model.frames(self.episode.spikes(self.family, shown, generator))
-        return (self.answers(frames.y) - shown.y).square(), frames.rates
+        return (answers(frames.y, self.family, self.episode) - shown.y).square(), frames.rates
 
     @torch.no_grad()
     def traces(self, batch: int, generator: torch.Generator) -> tuple[Float[Tensor, "examples batch n"], Float[Tensor, "examples batch"]]:

@@ -94,10 +94,15 @@ def _slices(sizes: dict[str, int]) -> dict[str, slice]:
 
 def _populations(p: LSNNConstants, parts: dict[str, slice]) -> list[LIF]:
     constants = copy.deepcopy(p).double()
-    return [_neurons(name, constants, part, adaptive=name.startswith("adaptive")) for name, part in parts.items()]
+    return [neurons(name, constants, part, adaptive=name.startswith("adaptive")) for name, part in parts.items()]
 
 
-def _neurons(name: str, p: LSNNConstants, part: slice, *, adaptive: bool) -> LIF:
+def neurons(name: str, p: LSNNConstants, part: slice, *, adaptive: bool) -> LIF:
+    """Those of a layer (in float64) from `part`, as an ALIF or a LIF.
+
+    Raises:
+        GraphError: neurons that are no ALIF adapt.
+    """
     kind = ALIF if adaptive else LIF
     values = p.values()
     constants = {field: array(getattr(values, field))[part] for field in kind.PARAMETERS}

@@ -19,8 +19,9 @@ import norse.torch as norse
 import numpy as np
 from torch import Tensor, nn
 
-from neuromorph.graph import ALIF, LI, LIF, Graph, Input, Projection
-from neuromorph.train.export import array, readout_population
+from neuromorph.graph import LI, LIF, Graph, Input, Projection
+from neuromorph.nir.neurons import always
+from neuromorph.train.export import array, neurons, readout_population
 from neuromorph.train.layers import LSNNRecurrent, LSNNRecurrentCell
 from neuromorph.train.readout import LeakyReadout
 from neuromorph.train.stages import Stage, refusal, stages
@@ -80,7 +81,7 @@ def export_norse(module: nn.Module, *, dt: float | None = None, shape: tuple[int
         source, n_source = made.population.name, made.population.n
         told |= {f"latency.{source}": str(latency)}
     if any(q.source == "always" for q in projections):
-        populations.insert(1, LIF.of("always", 1, decay_v=0.5, gain=1, bias=4, v_th=1, reset="to_value"))
+        populations.insert(1, always("always"))
     return Graph(step, tuple(populations), tuple(projections), told)
 
 
@@ -147,11 +148,7 @@ def _dense(source: str, target: str, weights: Tensor, delays: Tensor | None = No
 def _lsnn(name: str, layer: LSNNRecurrent | LSNNRecurrentCell) -> LIF:
     """An ALIF where a neuron adapts."""
     p = copy.deepcopy(layer.p).double()
-    values = p.values()
-    kind = ALIF if array(values.kappa).any() else LIF
-    constants = {field: array(getattr(values, field)) for field in kind.PARAMETERS}
-    constants["n_ref"] = constants["n_ref"].astype(np.int64)
-    return kind(name, p.n, **constants, **{form: getattr(p, form) for form in kind.FORMS})
+    return neurons(name, p, slice(0, p.n), adaptive=bool(array(p.values().kappa).any()))
 
 
 def _lif(name: str, stage: Stage, n: int) -> LIF:

@@ -8,11 +8,12 @@ from typing import Any
 import norse.torch as norse
 import numpy as np
 from scipy import sparse
-from torch import Tensor, nn
+from torch import nn
 
 from neuromorph.errors import FormatError, GraphError
 from neuromorph.nir.file import Node, Value
 from neuromorph.nir.operators import Shape, operator
+from neuromorph.train.export import array
 
 CONTAINERS = (norse.SequentialState, nn.Sequential)
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
@@ -129,11 +130,6 @@ def _node(path: str, module: nn.Module) -> Node:
 def _weights(module: nn.Linear | nn.Conv1d | nn.Conv2d) -> dict[str, Value]:
     bias = np.zeros(len(module.weight)) if module.bias is None else array(module.bias)
     return {"weight": array(module.weight), "bias": bias}
-
-
-def array(tensor: Tensor) -> np.ndarray:
-    """A float64 copy outside of torch."""
-    return tensor.detach().to_dense().double().cpu().numpy().copy()
 
 
 def refusal(path: str, module: nn.Module, why: str) -> GraphError:
