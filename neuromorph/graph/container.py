@@ -12,12 +12,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from neuromorph.errors import FormatError
 from neuromorph.files import atomic_write
@@ -156,30 +154,11 @@ def read(path: str | os.PathLike[str], kind: str, version: int, *, max_bytes: in
             non-finite numbers). The message gives the place inside the file.
         FileNotFoundError: there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file.")
     reader = _Reader(max_bytes)
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return reader.file(file, kind, version)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    except PermissionError:
-        raise
-    except Exception as error:  # the HDF5 library raises many types on damaged files
-        raise FormatError(f"{path}: {reader.place} cannot be read ({type(error).__name__}: {error}).") from error
+    return storage.walked(path, reader, lambda file: reader.file(file, kind, version))
 
 
-class _Reader:
-    """One walk over a file: where it is, which objects it met, how many bytes it has promised to read."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.place = "/"
-        self.met: set[int] = set()
-        self.promised = 0
-
+class _Reader(storage.Walk):
     def file(self, file: Any, kind: str, version: int) -> Group:
         self.place = "/neuromorph"
         root = storage.member(file, "neuromorph", self.place)
@@ -205,7 +184,7 @@ class _Reader:
         return tree
 
     def group(self, node: Any, place: str, depth: int) -> Group:
-        self._meet(node, place)
+        self.meet(node, place)
         if depth > MAX_DEPTH:
             raise FormatError(f"{place} is nested deeper than {MAX_DEPTH} groups.")
         if len(node) > MAX_MEMBERS or len(node.attrs) > MAX_MEMBERS:
@@ -224,14 +203,6 @@ class _Reader:
         return tree
 
     def array(self, data: Any, place: str) -> np.ndarray:
-        self._meet(data, place)
-        self.promised += storage.promised(data, place)
-        if self.promised > self.max_bytes:
-            raise FormatError(f"{place} brings the file to {self.promised} bytes of arrays; at most {self.max_bytes} (max_bytes).")
+        self.meet(data, place)
+        self.promise(storage.promised(data, place), place)
         return storage.array(data, place)
-
-    def _meet(self, node: Any, place: str) -> None:
-        address = h5o.get_info(node.id).addr
-        if address in self.met:
-            raise FormatError(f"{place} is a second link to an object already read (a cycle or alias).")
-        self.met.add(address)

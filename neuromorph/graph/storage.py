@@ -4,21 +4,68 @@ Errors name the place inside the file; `container.read` adds the file's name.
 """
 
 import math
+import os
 import zlib
-from collections.abc import Collection
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import h5py
 import numpy as np
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from neuromorph.errors import FormatError
 
 Attribute: TypeAlias = str | int | float | bool
+Made = TypeVar("Made")
 
 DTYPES = {np.dtype(name).newbyteorder("<") for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8")}
 PIPELINE = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32)
 MAX_ATTRIBUTE = 60_000  # bytes of one string
 MAX_DIMENSIONS = 3
+
+
+class Walk:
+    """One walk over a file: where it is, which objects it met, how many bytes it has promised to read."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes, self.promised = max_bytes, 0
+        self.place = "/"
+        self.met: set[int] = set()
+
+    def meet(self, node: Any, place: str) -> None:
+        """Refuse an object that was met before."""
+        address = h5o.get_info(node.id).addr
+        if address in self.met:
+            raise FormatError(f"{place} is a second link to an object already read (a cycle or alias).")
+        self.met.add(address)
+
+    def promise(self, size: int, place: str) -> None:
+        """Refuse what brings the file over its limit."""
+        self.promised += size
+        if self.promised > self.max_bytes:
+            raise FormatError(f"{place} brings the file to {self.promised} bytes of arrays; at most {self.max_bytes} (max_bytes).")
+
+
+def walked(path: str | os.PathLike[str], walk: Walk, make: Callable[[Any], Made], form: str = "") -> Made:
+    """What `make` finds in a file, with every error of the HDF5 library told as one of the file. `form`: what it should be (" as NIR").
+
+    Raises:
+        FormatError: the file is damaged or refused.
+        FileNotFoundError: there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file.")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return make(file)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    except PermissionError:
+        raise
+    except Exception as error:  # the HDF5 library raises many types on damaged files
+        raise FormatError(f"{path}: {walk.place} cannot be read{form} ({type(error).__name__}: {error}).") from error
 
 
 def member(parent: Any, name: str, place: str) -> Any:

@@ -8,12 +8,10 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
-from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from neuromorph.errors import FormatError
 from neuromorph.graph import storage
@@ -54,28 +52,14 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> NIRGrap
         FormatError: it is no NIR file, is damaged, or uses what is never read; the message gives the place inside the file.
         FileNotFoundError: there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file.")
     reader = _Reader(max_bytes)
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return reader.file(file)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    except PermissionError:
-        raise
-    except Exception as error:  # the HDF5 library raises many types on damaged files
-        raise FormatError(f"{path}: {reader.place} cannot be read as NIR ({type(error).__name__}: {error}).") from error
+    return storage.walked(path, reader, reader.file, " as NIR")
 
 
-class _Reader:
-    """One walk over a file: where it is, which objects it met, how many bytes it has promised to read."""
+class _Reader(storage.Walk):
+    """`nodes`: how many were met."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes, self.promised, self.nodes = max_bytes, 0, 0
-        self.place = "/"
-        self.met: set[int] = set()
+    nodes = 0
 
     def file(self, file: Any) -> NIRGraph:
         if "node" not in file:
@@ -111,7 +95,7 @@ class _Reader:
     def group(self, parent: Any, name: str, place: str) -> Any:
         self.place = place
         found = storage.member(parent, name, place)
-        self._meet(found, place)
+        self.meet(found, place)
         if not isinstance(found, h5py.Group):
             raise FormatError(f"{place} is a {type(found).__name__}, wanted a group.")
         return found
@@ -133,7 +117,7 @@ class _Reader:
 
     def _strings(self, data: Any, place: str) -> list[str]:
         """All strings of a dataset; those of variable length lie in the file itself, so that they are no longer than it."""
-        self._meet(data, place)
+        self.meet(data, place)
         if h5py.check_string_dtype(data.dtype) is None or data.external or data.is_virtual or data.chunks:
             raise FormatError(f"{place} is of type {data.dtype}; wanted UTF-8 strings, kept plainly in this file.")
         raw = np.atleast_1d(np.asarray(data[()])).ravel()
@@ -148,18 +132,10 @@ class _Reader:
             raise FormatError(f"{place} is a {type(data).__name__}; a node's fields are numbers, arrays and strings.")
         if h5py.check_string_dtype(data.dtype) is not None:
             return self.text(data, place)
-        self._meet(data, place)
-        self.promised += storage.promised(data, place, NUMBERS, (0, MAX_DIMENSIONS))
-        if self.promised > self.max_bytes:
-            raise FormatError(f"{place} brings the file to {self.promised} bytes of arrays; at most {self.max_bytes} (max_bytes).")
+        self.meet(data, place)
+        self.promise(storage.promised(data, place, NUMBERS, (0, MAX_DIMENSIONS)), place)
         values = storage.array(data, place)
         return values.item() if values.ndim == 0 else values
-
-    def _meet(self, node: Any, place: str) -> None:
-        address = h5o.get_info(node.id).addr
-        if address in self.met:
-            raise FormatError(f"{place} is a second link to an object already read (a cycle or alias).")
-        self.met.add(address)
 
 
 def to_bytes(graph: NIRGraph, beside: bytes = b"", attributes: Mapping[str, str] | None = None) -> bytes:
